@@ -5,23 +5,26 @@
  * and the process does not start, so none is forgotten.
  *
  *     http.get('/v1/ads', { schema, config: { scope: 'read', tenants: 'limited' } }, handler)
+ *
+ * The key is in the header `Authorization`. Where browsers send what a page has, which can set no header, the scope is
+ * `ingest:public` and the key is in the address, as parameter `k`.
  */
 import type { FastifyRequest, RouteOptions } from 'fastify';
 import type { Clients } from './http-clients.ts';
 import type { Http } from './http-instance.ts';
 import type { Key } from './keys/key-book.ts';
 import type { KeyGate } from './keys/key-gate.ts';
-import { type Scope, scopes } from './keys/scopes.ts';
+import { publicScope, type Scope, scopes } from './keys/scopes.ts';
 import { tenantOf } from './keys/tenant.ts';
 import { Problem } from './problem.ts';
 
-/** `open`: without a key, also where keys are needed. */
 /**
  * What a route does with a request whose key is for the ads of a tenant. `limited`: it reads or writes only those ads.
  * `refused`: no part of its answer is about single ads, or it is about those of all, for this reason.
  */
 export type TenantRule = 'limited' | { readonly refused: string };
 
+/** `open`: without a key, also where keys are needed. */
 export type RouteScope = Scope | 'open' | readonly Scope[];
 
 declare module 'fastify' {
@@ -70,10 +73,15 @@ export function admission(clients: Clients, { keys, personalParameters = [], ref
     const { scope, tenants } = request.routeOptions.config;
     // An answer of 404 needs no key.
     if (scope === 'open' || request.is404) return;
+    const client = clients.of(request.raw);
+    const asked = () => `${request.method} ${request.routeOptions.url}`;
+    if (scope === publicScope) {
+      request.apiKey = keys.admitPublic(publicKeyIn(request.query), client, asked);
+      return;
+    }
     const own = listOf(scope);
     const needed = asksForPerson(request.query, personalParameters) ? [...own, 'read:personal' as const] : own;
-    const asked = () => `${request.method} ${request.routeOptions.url}`;
-    const key = keys.admit(request.headers.authorization, needed, clients.of(request.raw), asked);
+    const key = keys.admit(request.headers.authorization, needed, client, asked);
     if (key?.created.tenant !== undefined) refuseTenant(key, asked(), tenants, request.query, refusedToTenants);
     request.apiKey = key;
   };
@@ -97,7 +105,14 @@ function refuseTenant(
 
 /** The scopes that a key of a tenant may have (keys/new-key.ts). */
 function mayBeTenants(needed: readonly Scope[]): boolean {
-  return needed.length > 0 && !needed.some(scope => scope === 'operate' || scope === 'admin');
+  return needed.length > 0 && !needed.some(scope => scopesForNoTenant.includes(scope));
+}
+
+const scopesForNoTenant: readonly Scope[] = [publicScope, 'operate', 'admin'];
+
+function publicKeyIn(query: unknown): string | undefined {
+  const { k } = query as { readonly k?: unknown };
+  return typeof k === 'string' ? k : undefined;
 }
 
 function asksForPerson(query: unknown, personalParameters: readonly string[]): boolean {
@@ -121,6 +136,7 @@ const onlyAdmin = ['admin'] as const;
 /** One list for each scope, so that no list is made for each request. */
 const lists: Readonly<Record<Scope, readonly Scope[]>> = {
   ingest: ['ingest'],
+  'ingest:public': ['ingest:public'],
   read: ['read'],
   'read:personal': ['read:personal'],
   operate: ['operate'],

@@ -18,6 +18,7 @@ import { loggedRequest } from './http-logged.ts';
 import { measureRequest } from './http-metrics.ts';
 import { type OperatedService, type Operations, operationTags, routeOperations } from './http-operations.ts';
 import type { RateLimit } from './http-rate-limit.ts';
+import { publicScope } from './keys/scopes.ts';
 import type { Life } from './life.ts';
 import type { Logger } from './log.ts';
 import { completeDocument, type OpenApiParts } from './openapi.ts';
@@ -47,6 +48,8 @@ export interface HttpOptions extends Operations, GuardedRoutes {
   readonly operationsPort?: number;
   /** It serves pages to browsers: all of helmet's headers. Others, whose answers are data, only forbid to guess their type. */
   readonly servesPages: boolean;
+  /** Some of its routes are for pages, with a public key. */
+  readonly servesBrowserClicks?: boolean;
   /** Where what an answer needs is given up with it. */
   readonly answers?: AnswerLimits;
   /** Of the process: by it the server knows when to leave, and how long it may take. */
@@ -83,7 +86,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
       },
       servers: [{ url: '/', description: 'this service' }],
       security: [],
-      ...(options.keys ? { components: { securitySchemes: { apiKey: apiKeyScheme } } } : {}),
+      ...(options.keys ? { components: { securitySchemes: securitySchemesOf(options) } } : {}),
       tags: Object.entries({ ...options.tags, ...(operationsPort === 0 ? operationTags : {}) }).map(
         ([name, description]) => ({ name, description }),
       ),
@@ -171,6 +174,17 @@ const apiKeyScheme = {
     'An API key. Each operation names the scope that it needs; what asks for clicks of one user, address or stored filter needs read:personal, too. `admin` includes all.',
 } as const;
 
+const publicKeyScheme = {
+  type: 'apiKey',
+  in: 'query',
+  name: 'k',
+  description: 'A public API key, with scope ingest:public alone. It may stand in the source of a page.',
+} as const;
+
+function securitySchemesOf({ servesBrowserClicks = false }: HttpOptions) {
+  return { apiKey: apiKeyScheme, ...(servesBrowserClicks ? { publicKey: publicKeyScheme } : {}) };
+}
+
 /** An empty choice says that it also goes without a key. */
 function withSecurity<T extends object | undefined>(
   schema: T,
@@ -178,6 +192,7 @@ function withSecurity<T extends object | undefined>(
   { keys }: HttpOptions,
 ): T {
   if (keys === undefined || needed.length === 0) return schema;
+  if (needed.includes(publicScope)) return { ...schema, security: [{ publicKey: [...needed] }] };
   const isOptional = keys.mode !== 'required' && !needed.includes('admin');
   return { ...schema, security: [...(isOptional ? [{}] : []), { apiKey: [...needed] }] };
 }

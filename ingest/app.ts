@@ -21,6 +21,7 @@ import { counter } from '../infra/metrics.ts';
 import type { QuotaMembers } from '../infra/quotas/quota-members.ts';
 import { type QuotaShares, wholeQuotas } from '../infra/quotas/quota-shares.ts';
 import { type TraceContext, traceContextOf } from '../infra/trace-context.ts';
+import { routeBrowserClicks } from './browser/browser-routes.ts';
 import type { ClickBatch } from './click-batch.ts';
 import { optionalFields } from './click-body.ts';
 import { createClickJudge } from './click-judge.ts';
@@ -29,11 +30,11 @@ import { maxFieldsTold, maxNameLength } from './click-notes.ts';
 import { type IngestConfig, trustedProxiesOf } from './config.ts';
 import type { KeptFields } from './kept-click.ts';
 import { createKeyLimits, type KeyLimits } from './key-limits.ts';
-import type { LinkSpool } from './links/keep-click.ts';
 import { type LinkKeys, noLinkKeys } from './links/link-keys.ts';
 import { routeLinks } from './links/link-route.ts';
 import { postClicksSchema } from './post-clicks-schema.ts';
 import { createBodyReader } from './request-body.ts';
+import { type ClickSpool, createKeepClick } from './spool/keep-click.ts';
 import { createWaitingClicks, type WaitingClicks } from './waiting-clicks.ts';
 
 export interface IngestDeps {
@@ -46,8 +47,8 @@ export interface IngestDeps {
   readonly quotaShares?: QuotaShares & Partial<Pick<QuotaMembers, 'tells'>>;
   /** Of click links. Left out: there are none. */
   readonly linkKeys?: () => LinkKeys;
-  /** Where clicks of links are kept that Kafka does not take. */
-  readonly spool?: LinkSpool | undefined;
+  /** Where clicks from browsers are kept that Kafka does not take. */
+  readonly spool?: ClickSpool | undefined;
   /** Resolves when Kafka answers and has the topic. */
   readonly kafkaReady: () => Promise<void>;
   /** Throws unless every click that may be posted can be routed. */
@@ -77,7 +78,9 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
   routeClicks(http, { ...deps, now }, { clients, rateLimit, keyLimits });
   refuseOtherMethods(http, '/v1/clicks', ['POST']);
   const safeLanding = config.INGEST_LINK_SAFE_LANDING;
-  routeLinks(http, { clients, clickLog, spool, log, keys: linkKeys, safeLanding, now });
+  const keep = createKeepClick({ clickLog, spool });
+  routeLinks(http, { clients, clickLog, keep, log, keys: linkKeys, safeLanding, now });
+  routeBrowserClicks(http, { clients, rateLimit, clickLog, keep, log, now });
   return http;
 }
 
@@ -163,6 +166,7 @@ function openServer(
     beforeScrape: async () => keyLimits.report(),
     operationsPort: config.INGEST_OPS_PORT,
     servesPages: false,
+    servesBrowserClicks: true,
     readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree, ...guards.keys.readiness },
     life,
   });
@@ -241,7 +245,7 @@ function takeBytes(http: Http, config: IngestConfig, clients: Clients): void {
   });
   http.removeAllContentTypeParsers();
   http.addContentTypeParser(['application/json', ...ndjsonTypes], (request: FastifyRequest, stream: Readable) =>
-    readBody(clients.of(request.raw), request.headers, stream),
+    readBody(clients.of(request.raw), request.headers, stream, request.routeOptions.bodyLimit),
   );
   http.addContentTypeParser('*', ({ headers }: FastifyRequest, _stream: Readable, done: (error: Problem) => void) =>
     done(otherType(headers['content-type'])),

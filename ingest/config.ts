@@ -159,14 +159,14 @@ export const IngestConfig = Type.Object({
   INGEST_SPOOL_DIR: Type.String({
     default: '',
     description:
-      'the directory in which the clicks of links are kept while Kafka is away, and until they were sent. Each ingest process has one of its own, on a disk that survives it. Empty: they are not kept, and links get 503 meanwhile',
+      'the directory in which clicks from browsers (of links, beacons and pixels) are kept while Kafka is away, and until they were sent. Each ingest process has one of its own, on a disk that survives it. Empty: they are not kept, and these requests get 503 meanwhile',
   }),
   INGEST_SPOOL_MAX_BYTES: Type.Integer({
     default: 256 * mib,
     minimum: mib,
     maximum: 65_536 * mib,
     description:
-      'bytes that INGEST_SPOOL_DIR may hold, about 250 for each click. When it is full, click links get 503 until Kafka is back',
+      'bytes that INGEST_SPOOL_DIR may hold, about 250 for each click. When it is full, click links, beacons and pixels get 503 until Kafka is back',
   }),
   INGEST_OPS_PORT: Type.Integer({
     default: 0,

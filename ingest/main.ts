@@ -9,7 +9,7 @@ import { closeHttp } from '../infra/http-drain.ts';
 import { partitionCount, topicProbe } from '../infra/kafka/admin.ts';
 import { createKafka, type KafkaClient } from '../infra/kafka/client.ts';
 import { createProducer } from '../infra/kafka/producer.ts';
-import { keyModeOf, tellKeyMode } from '../infra/keys/config.ts';
+import { tellKeyMode } from '../infra/keys/config.ts';
 import { openKeys } from '../infra/keys/open-keys.ts';
 import type { Logger } from '../infra/log.ts';
 import { aborted, runProcess } from '../infra/process.ts';
@@ -65,16 +65,18 @@ await runProcess(log, async (stop, life) => {
   await using links = await openLinks({ config, clickLog, log });
   await using keptFields = await openKeptFields(config, log);
   const ofKeys = { config, kafka: createKafka(config, 'ingest-keys', log), names, log, role: 'ingest' } as const;
-  await using keys = keyModeOf(config) === 'off' ? undefined : openKeys(ofKeys);
+  // Also with API_KEYS=off: what pages send always needs its public key.
+  await using keys = openKeys(ofKeys);
   await hotAds.ready(stop);
-  await keys?.ready(stop, ['ingest']);
+  await keys.ready(stop, ['ingest', 'ingest:public']);
   if (stop.aborted) return;
   const kafkaReady = () => probe.check();
   const http = await buildIngestApp({
     config,
     clickLog,
     log,
-    ...(keys && { keys: keys.keys, quotaShares: keys.quotaShares }),
+    keys: keys.keys,
+    quotaShares: keys.quotaShares,
     linkKeys: links.linkKeys,
     spool: links.spool,
     kept: keptFields.kept,

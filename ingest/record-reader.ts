@@ -8,7 +8,7 @@
  */
 import { adIdPattern, type Click, countryPattern, isText, limits, parseTime } from './click.ts';
 import { unknownCountry } from './country.ts';
-import { problemWithoutAd } from './refused-link-line.ts';
+import { problemWithoutAd } from './refused-line.ts';
 
 /** Reads the lines of one record after another. After `next()` its fields describe the current line. */
 export class RecordReader {

@@ -19,18 +19,22 @@ import { BodyBudget, type BodyBudgetOptions, type BodyUnderWay } from './body-bu
 import { BodyPieces } from './body-pieces.ts';
 import { type FairTurns, fairTurns } from './fair-turns.ts';
 
-/** Resolves to the body in the pieces in which it arrived. */
-export type BodyReader = (client: Client, headers: IncomingHttpHeaders, stream: Readable) => Promise<readonly Buffer[]>;
+/** Resolves to the body in the pieces in which it arrived. `limitBytes` replaces that of all bodies. */
+export type BodyReader = (
+  client: Client,
+  headers: IncomingHttpHeaders,
+  stream: Readable,
+  limitBytes?: number,
+) => Promise<readonly Buffer[]>;
 
 export interface BodyLimits extends BodyBudgetOptions {
   readonly limitBytes: number;
 }
 
 export function createBodyReader(limits: BodyLimits): BodyReader {
-  const { limitBytes } = limits;
   const inTurn = fairTurns();
   const budget = new BodyBudget(limits);
-  return async (client, headers, stream) => {
+  return async (client, headers, stream, limitBytes = limits.limitBytes) => {
     const encoding = encodingOf(headers);
     const announced = headers['content-length'];
     const bodyBytes = announced === undefined ? undefined : Number(announced);

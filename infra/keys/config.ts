@@ -11,7 +11,7 @@ export const KeysConfig = Type.Object({
   API_KEYS: Type.Union([Type.Literal('auto'), Type.Literal('required'), Type.Literal('off')], {
     default: 'auto',
     description:
-      'which requests need an API key. `auto`: all, if `HOST` is beyond loopback; on loopback none, but a key that is sent must be right. `required`: all, on loopback too, which is right behind a proxy on the same machine. `off`: none, and keys are not checked, which is right only behind a gateway that checks access. Requests that need scope `admin` always need a key',
+      'which requests need an API key. `auto`: all, if `HOST` is beyond loopback; on loopback none, but a key that is sent must be right. `required`: all, on loopback too, which is right behind a proxy on the same machine. `off`: none, and keys are not checked, which is right only behind a gateway that checks access. Requests that need scope `admin` or `ingest:public` always need a key',
   }),
 });
 

@@ -14,7 +14,8 @@ import { Problem } from '../problem.ts';
 import type { KeyMode } from './config.ts';
 import type { Key } from './key-book.ts';
 import type { CheckKey, KeyVerdict } from './key-check.ts';
-import { isAllowed, type Scope } from './scopes.ts';
+import { keyIdPart } from './key-text.ts';
+import { isAllowed, isPublic, publicScope, type Scope } from './scopes.ts';
 import type { WrongKeys } from './wrong-keys.ts';
 
 /** The keys as a process follows them. */
@@ -41,6 +42,12 @@ export interface KeyGate {
     client: KeySender,
     asked: () => string,
   ): Key | undefined;
+  /**
+   * Admits a request that browsers send without a header of ours, by the key in its address. Such a request needs its
+   * key in every mode, because the key says from which pages it may come. A key that is meant for programs is refused
+   * here, also that of an admin: where it stands, anybody can read it. @throws Problem if it must not be answered
+   */
+  admitPublic(text: string | undefined, client: KeySender, asked: () => string): Key;
 }
 
 export interface KeyGateOptions {
@@ -55,6 +62,10 @@ export function createKeyGate({ mode, keys, now = Date.now }: KeyGateOptions): K
     const refusal = keys.refusal();
     if (refusal !== undefined) throw new Error(refusal);
   };
+  const mustBeRead = () => {
+    const refusal = keys.refusal();
+    if (refusal !== undefined) throw new Problem(503, 'not_ready', `${refusal}: try again`, {}, 1);
+  };
   return {
     mode,
     readiness: mode === 'required' ? { keys: check } : {},
@@ -62,31 +73,38 @@ export function createKeyGate({ mode, keys, now = Date.now }: KeyGateOptions): K
       const isAdmin = needed.includes('admin');
       if (mode === 'off' && !isAdmin) return undefined;
       if (authorization === undefined && mode === 'optional' && !isAdmin) return undefined;
-      const refusal = keys.refusal();
-      if (refusal !== undefined) throw new Problem(503, 'not_ready', `${refusal}: try again`, {}, 1);
+      mustBeRead();
       if (authorization === undefined)
         throw unauthorized(`${asked()} needs an API key: send it as Authorization: Bearer adclicks_…`);
-      const key = checked(authorization, keys.check, client, now());
+      const key = checked(keyIn(authorization), keys.check, client, now(), notInHeader);
       const missing = needed.find(scope => !isAllowed(key.created.scopes, scope));
       if (missing === undefined) return key;
       const detail = `${asked()} needs scope ${missing}, which API key ${key.id} does not have`;
       throw new Problem(403, 'forbidden', detail, { scope: missing });
     },
+    admitPublic(text, client, asked) {
+      mustBeRead();
+      if (text === undefined) throw unauthorized(`${asked()} needs a public API key: ?k=adclicks_pub_…`);
+      const key = checked(text, keys.check, client, now(), notInAddress);
+      const { scopes, origins } = key.created;
+      if (isPublic(scopes) && origins !== undefined) return key;
+      const detail = `${asked()} needs a key with scope ${publicScope} alone, and API key ${key.id} is another: it must not stand in a page or an address, so rotate it`;
+      throw new Problem(403, 'forbidden', detail, { scope: publicScope });
+    },
   };
 }
 
-/** @throws Problem unless the header has a valid key */
-function checked(authorization: string, check: CheckKey, client: KeySender, now: number): Key {
+/** `malformed` says what is wrong with what is no key at all. @throws Problem unless the text is a valid key */
+function checked(text: string, check: CheckKey, client: KeySender, now: number, malformed: string): Key {
   const { wrongKeys } = client;
-  const text = keyIn(authorization);
-  if (wrongKeys.isUsedUp(now) && !wrongKeys.wasRight(text.slice(...idPlace))) throw tooMany(client, now);
+  if (wrongKeys.isUsedUp(now) && !wrongKeys.wasRight(keyIdPart(text))) throw tooMany(client, now);
   const verdict = check(text, now);
   if (verdict.kind === 'right') {
     wrongKeys.right(verdict.key.id);
     return verdict.key;
   }
   if (verdict.kind === 'unknown' || verdict.kind === 'malformed') wrongKeys.wrong(now);
-  throw unauthorized(words(verdict));
+  throw unauthorized(verdict.kind === 'malformed' ? malformed : words(verdict));
 }
 
 /** Returns the text after `Bearer`, or an empty one. The key check reports a malformed key. */
@@ -96,14 +114,13 @@ function keyIn(authorization: string): string {
   return /^Bearer +([^ ]+)$/i.exec(authorization)?.[1] ?? '';
 }
 
-/** Where the id of a key is in its text. */
-const idPlace = ['adclicks_'.length, 'adclicks_'.length + 16] as const;
+const notInHeader =
+  'header Authorization has no API key, but must be Bearer and the whole key as it was shown when it was made';
+const notInAddress = 'parameter k is no API key, but must be the whole public key as it was shown when it was made';
 
 /** What was sent is never repeated. */
-function words(verdict: Exclude<KeyVerdict, { kind: 'right' }>): string {
+function words(verdict: Exclude<KeyVerdict, { kind: 'right' | 'malformed' }>): string {
   switch (verdict.kind) {
-    case 'malformed':
-      return 'header Authorization has no API key, but must be Bearer and the whole key as it was shown when it was made';
     case 'unknown':
       return 'the API key is not known here';
     case 'expired':

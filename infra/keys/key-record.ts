@@ -10,7 +10,7 @@
  * | record | format | key | value |
  * | --- | --- | --- | --- |
  * | created | 1 | `<id>` | `{"id","label","scopes","ad_id_prefix"?,"expires_at"?,"secret_sha256","at","by","from"?}` |
- * | created with further limits | 2 | `<id>` | the same with `"quotas"?`, and with `"tenant"?:{"id","ad_id_prefixes"}` in place of `"ad_id_prefix"` |
+ * | created with further limits | 2 | `<id>` | the same with `"quotas"?`, with `"origins"?` of a public key, and with `"tenant"?:{"id","ad_id_prefixes"}` in place of `"ad_id_prefix"` |
  * | rotated: another secret | 1 | `<id>\|<change>` | `{"id","change","secret_sha256","previous_until","at","by","from"?}` |
  * | limited: other quotas | 1 | `<id>\|<change>` | `{"id","change","quotas","at","by","from"?}` |
  * | revoked: for good | 1 | `<id>\|revoked` | `{"id","at","by","from"?}` |
@@ -52,6 +52,7 @@ const CreatedValue = Type.Object({
   ad_id_prefix: Type.Optional(Type.String({ minLength: 1 })),
   quotas: Type.Optional(OwnQuotasSchema),
   tenant: Type.Optional(TenantValue),
+  origins: Type.Optional(Type.Array(Type.String(), { minItems: 1 })),
   expires_at: Type.Optional(time),
   secret_sha256: hash,
   ...who,
@@ -96,12 +97,14 @@ export function keyRecord({ kind, ...value }: KeyChange): OutgoingRecord {
 }
 
 /**
- * A key of a tenant, and one that is made with quotas, has a format of its own, which a release that knows neither does not
- * read. Such a release would let in more than it should.
+ * A key of a tenant, a public one, and one that is made with quotas have a format of their own, which a release that does
+ * not know these fields does not read. Such a release would let in more than it should.
  */
 function formatOf(kind: string, value: unknown): 1 | 2 {
   if (kind !== 'created' || typeof value !== 'object' || value === null) return 1;
-  const isLimited = (['tenant', 'quotas'] as const).some(name => name in value && value[name as never] !== undefined);
+  const isLimited = (['tenant', 'quotas', 'origins'] as const).some(
+    name => name in value && value[name as never] !== undefined,
+  );
   return isLimited ? 2 : 1;
 }
 

@@ -2,6 +2,10 @@
  * Defines an API key as people and programs have it:
  *
  *     adclicks_<id: 16 letters and digits>_<secret: 43><checksum: 6>
+ *     adclicks_pub_<id>_<secret><checksum>
+ *
+ * The second is a public key, which stands in the source of pages. It looks different so that a scanner of secrets does
+ * not report it, and so that a person notices a key that must not be there.
  *
  * The secret is 256 random bits in base62, so that a double click selects a key as a whole, and no program has to escape
  * it. The checksum is the CRC-32 of all before it, in base62. With the fixed beginning it lets scanners of secrets
@@ -18,8 +22,12 @@ export interface KeyText {
 }
 
 /** Returns a text that is unlike any other. `random` returns that many random bytes. */
-export function mintKeyText(keyId = mintKeyId(), random: RandomBytes = randomBytes): { keyId: string; text: string } {
-  const unchecked = `adclicks_${keyId}_${base62(random(32), secretLength)}`;
+export function mintKeyText(
+  keyId = mintKeyId(),
+  random: RandomBytes = randomBytes,
+  kind: 'secret' | 'public' = 'secret',
+): { keyId: string; text: string } {
+  const unchecked = `adclicks_${kind === 'public' ? 'pub_' : ''}${keyId}_${base62(random(32), secretLength)}`;
   return { keyId, text: unchecked + checksumOf(unchecked) };
 }
 
@@ -28,6 +36,12 @@ export function parseKeyText(text: string): KeyText | undefined {
   const [, unchecked = '', keyId, secret, checksum] = form.exec(text) ?? [];
   if (keyId === undefined || secret === undefined || checksum !== checksumOf(unchecked)) return undefined;
   return { keyId, secretHash: hash('sha256', secret, 'buffer') };
+}
+
+/** Returns what stands where the id of a key would be, of any text, without checking the rest. */
+export function keyIdPart(text: string): string {
+  const [, part = ''] = /^adclicks_(?:pub_)?([0-9A-Za-z]{16})_/.exec(text) ?? [];
+  return part;
 }
 
 export type RandomBytes = (size: number) => Buffer;
@@ -42,7 +56,7 @@ export const keyIdPattern = /^[0-9A-Za-z]{16}$/;
 const keyIdLength = 16;
 /** 62^43 is just above 2^256. */
 const secretLength = 43;
-const form = /^(adclicks_([0-9A-Za-z]{16})_([0-9A-Za-z]{43}))([0-9A-Za-z]{6})$/;
+const form = /^(adclicks_(?:pub_)?([0-9A-Za-z]{16})_([0-9A-Za-z]{43}))([0-9A-Za-z]{6})$/;
 const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
 function checksumOf(text: string): string {

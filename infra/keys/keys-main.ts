@@ -22,6 +22,7 @@ interface Given {
   readonly scope: readonly string[];
   readonly expiresInDays?: string;
   readonly adIdPrefix?: string;
+  readonly origin?: readonly string[];
 }
 
 const optionOf = {
@@ -30,6 +31,7 @@ const optionOf = {
   expires_at: '--expires-in-days',
   ad_id_prefix: '--ad-id-prefix',
   quotas: '--quota',
+  origins: '--origin',
 } as const;
 
 const settings = Type.Object({ ...KafkaConfig.properties, LOG_LEVEL: ProcessConfig.properties.LOG_LEVEL });
@@ -44,7 +46,8 @@ const { config, options, log } = await beginProgram<typeof settings, Given>('key
       .option('--label <text>', 'what it is for', 'first key')
       .option('--scope <scopes...>', `one or several of ${scopeNames.join(', ')}`, [])
       .option('--expires-in-days <n>', 'until when it is valid (default: until it is revoked)')
-      .option('--ad-id-prefix <prefix>', 'with scope ingest alone: only ads whose id begins with this text')
+      .option('--ad-id-prefix <prefix>', 'with scope ingest or ingest:public: only ads whose id begins with this text')
+      .option('--origin <origins...>', 'with scope ingest:public: the sites whose pages may use it')
       .action((asked: string) => {
         action = asked;
       }),
@@ -74,9 +77,15 @@ try {
   process.exitCode = reportFatal(log, error);
 }
 
-function wantedOf({ label, scope, expiresInDays, adIdPrefix }: Given, now: number): WantedKey {
+function wantedOf({ label, scope, expiresInDays, adIdPrefix, origin }: Given, now: number): WantedKey {
   const days = expiresInDays === undefined ? undefined : Number(expiresInDays);
   if (days !== undefined && !(Number.isInteger(days) && days >= 1 && days <= 3_650))
     throw new ConfigError(brokenRule('--expires-in-days', expiresInDays, 'must be a whole number from 1 to 3650'));
-  return { label, scopes: scope, adIdPrefix, expiresAt: days === undefined ? undefined : now + days * 86_400_000 };
+  return {
+    label,
+    scopes: scope,
+    adIdPrefix,
+    origins: origin,
+    expiresAt: days === undefined ? undefined : now + days * 86_400_000,
+  };
 }

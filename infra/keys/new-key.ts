@@ -3,7 +3,8 @@ import { brokenQuotaRule, type OwnQuotas } from '../quotas/quotas.ts';
 import type { Key } from './key-book.ts';
 import type { KeyChange } from './key-record.ts';
 import { mintKeyId, mintKeyText, parseKeyText } from './key-text.ts';
-import { scopeNames } from './scopes.ts';
+import { isOriginPattern, maxOrigins, originRule } from './origins.ts';
+import { isPublic, publicScope, scopeNames } from './scopes.ts';
 import { adIdPrefixPattern, mostPrefixes, sharedPrefix, type Tenant, tenantIdPattern } from './tenant.ts';
 
 /** What is asked for. Times are epoch ms. */
@@ -15,6 +16,8 @@ export interface WantedKey {
   readonly quotas?: OwnQuotas | undefined;
   /** Whose ads the key is for. Left out: those of all. */
   readonly tenant?: Tenant | undefined;
+  /** From which pages a public key may be used (origins.ts). */
+  readonly origins?: readonly string[] | undefined;
 }
 
 /** Who does it, and from which address, if it is done over HTTP. */
@@ -30,6 +33,7 @@ export interface BrokenKeyRule {
     | 'expires_at'
     | 'ad_id_prefix'
     | 'quotas'
+    | 'origins'
     | 'tenant'
     | 'tenant.id'
     | 'tenant.ad_id_prefixes';
@@ -42,10 +46,11 @@ export const maxLabelLength = 100;
 
 /** Returns the first rule that is broken, if any. `tenants` are those of the keys that there are. */
 export function brokenKeyRule(
-  { label, scopes, expiresAt, adIdPrefix, tenant, quotas }: WantedKey,
+  wanted: WantedKey,
   now: number,
   tenants: readonly Tenant[] = [],
 ): BrokenKeyRule | undefined {
+  const { label, scopes, expiresAt, tenant, quotas } = wanted;
   if (!isLabel(label))
     return {
       field: 'label',
@@ -62,16 +67,41 @@ export function brokenKeyRule(
   const brokenQuota = quotas && brokenQuotaRule(quotas);
   if (brokenQuota)
     return { field: 'quotas', value: brokenQuota.value, rule: `${brokenQuota.name} ${brokenQuota.rule}` };
-  if (tenant !== undefined) return brokenTenantRule(tenant, scopes, adIdPrefix, tenants);
+  if (tenant !== undefined) return brokenTenantRule(wanted, tenant, tenants);
+  return scopes.includes(publicScope) ? brokenPublicRule(wanted) : brokenPrefixRule(wanted);
+}
+
+/** A key that stands in a page does one thing, from named pages, for named ads. */
+function brokenPublicRule({ scopes, adIdPrefix, origins = [] }: WantedKey): BrokenKeyRule | undefined {
+  if (scopes.length > 1)
+    return {
+      field: 'scopes',
+      value: scopes,
+      rule: `must be ${publicScope} alone, because whoever sees a page has the key that stands in it`,
+    };
+  if (origins.length === 0 || origins.length > maxOrigins)
+    return { field: 'origins', value: origins, rule: `must name 1 to ${maxOrigins} origins with scope ${publicScope}` };
+  const wrong = origins.find(origin => !isOriginPattern(origin));
+  if (wrong !== undefined) return { field: 'origins', value: wrong, rule: originRule };
+  if (adIdPrefix === undefined)
+    return {
+      field: 'ad_id_prefix',
+      value: undefined,
+      rule: `must be given with scope ${publicScope}, because anybody can send clicks of all ads of the key`,
+    };
+  return brokenPrefix(adIdPrefix);
+}
+
+function brokenPrefixRule({ scopes, adIdPrefix, origins }: WantedKey): BrokenKeyRule | undefined {
+  if (origins !== undefined)
+    return { field: 'origins', value: origins, rule: `may stand with scope ${publicScope} alone` };
   if (adIdPrefix === undefined) return undefined;
-  if (!adIdPrefixPattern.test(adIdPrefix))
-    return { field: 'ad_id_prefix', value: adIdPrefix, rule: 'must be 1 to 128 of A-Z a-z 0-9 . _ : -' };
   const further = scopes.find(scope => scope !== 'ingest');
-  if (further === undefined) return undefined;
+  if (further === undefined) return brokenPrefix(adIdPrefix);
   return {
     field: 'ad_id_prefix',
     value: adIdPrefix,
-    rule: `may stand with scope ingest alone, and ${further} is asked for, too`,
+    rule: `may stand with scope ingest or ${publicScope} alone, and ${further} is asked for, too`,
     advice: 'it limits only which ads are written: name a tenant to limit which are read, too',
   };
 }
@@ -83,9 +113,8 @@ export function brokenKeyRule(
 const scopesOfTenants: readonly string[] = ['ingest', 'read', 'read:personal'];
 
 function brokenTenantRule(
+  { scopes, adIdPrefix, origins }: WantedKey,
   tenant: Tenant,
-  scopes: readonly string[],
-  adIdPrefix: string | undefined,
   tenants: readonly Tenant[],
 ): BrokenKeyRule | undefined {
   const { id, adIdPrefixes } = tenant;
@@ -117,6 +146,8 @@ function brokenTenantRule(
       rule: 'cannot be used together with tenant',
       advice: 'the key is for the ads of tenant.ad_id_prefixes: name only the one there',
     };
+  if (origins !== undefined)
+    return { field: 'origins', value: origins, rule: `may stand with scope ${publicScope} alone` };
   const shared = sharedPrefix(tenant, tenants);
   if (shared === undefined) return undefined;
   return {
@@ -126,6 +157,11 @@ function brokenTenantRule(
   };
 }
 
+function brokenPrefix(adIdPrefix: string): BrokenKeyRule | undefined {
+  if (adIdPrefixPattern.test(adIdPrefix)) return undefined;
+  return { field: 'ad_id_prefix', value: adIdPrefix, rule: 'must be 1 to 128 of A-Z a-z 0-9 . _ : -' };
+}
+
 export interface MadeKey {
   /** Is shown once. */
   readonly text: string;
@@ -133,12 +169,9 @@ export interface MadeKey {
 }
 
 /** The rules must hold. */
-export function createdKey(
-  { label, scopes, expiresAt, adIdPrefix, tenant, quotas }: WantedKey,
-  doer: Doer,
-  now: number,
-): MadeKey {
-  const { keyId, text } = mintKeyText();
+export function createdKey(wanted: WantedKey, doer: Doer, now: number): MadeKey {
+  const { label, scopes, expiresAt, adIdPrefix, tenant, origins, quotas } = wanted;
+  const { keyId, text } = mintKeyText(undefined, undefined, kindOf(scopes));
   return {
     text,
     change: {
@@ -148,6 +181,7 @@ export function createdKey(
       scopes: [...scopes],
       ...(adIdPrefix === undefined ? {} : { ad_id_prefix: adIdPrefix }),
       ...(tenant === undefined ? {} : { tenant: { id: tenant.id, ad_id_prefixes: [...tenant.adIdPrefixes] } }),
+      ...(origins === undefined ? {} : { origins: [...origins] }),
       ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
       ...(quotas === undefined || Object.keys(quotas).length === 0 ? {} : { quotas }),
       secret_sha256: hashOf(text),
@@ -159,7 +193,7 @@ export function createdKey(
 
 /** A key with another secret. The one that is in force now stays so for `overlapMs`. */
 export function rotatedKey(key: Key, overlapMs: number, doer: Doer, now: number): MadeKey {
-  const { text } = mintKeyText(key.id);
+  const { text } = mintKeyText(key.id, undefined, kindOf(key.created.scopes));
   // The newest change is in force, and the clocks of two processes may differ.
   const at = Math.max(now, (key.rotated?.at ?? 0) + 1);
   const previous_until = now + overlapMs;
@@ -181,6 +215,10 @@ export function rotatedKey(key: Key, overlapMs: number, doer: Doer, now: number)
 export function limitedKey(key: Key, quotas: OwnQuotas, doer: Doer, now: number): KeyChange & { kind: 'limited' } {
   const at = Math.max(now, (key.limited?.at ?? 0) + 1);
   return { kind: 'limited', id: key.id, change: mintKeyId(), quotas, at, ...doer };
+}
+
+function kindOf(scopes: readonly string[]): 'secret' | 'public' {
+  return isPublic(scopes) ? 'public' : 'secret';
 }
 
 function hashOf(text: string): string {

@@ -7,21 +7,26 @@
  * When neither Kafka nor the spool takes the click, the answer is 503, and the browser tries again by itself after two
  * seconds: the link is the same, so the click counts once. To redirect without the click would lose it and tell nobody.
  */
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import { Retryable } from '../../infra/errors.ts';
 import { type Http, Problem, ProblemSchema, refuseOtherMethods } from '../../infra/http.ts';
 import type { Clients } from '../../infra/http-clients.ts';
 import type { Logger } from '../../infra/log.ts';
+import { counter } from '../../infra/metrics.ts';
 import { traceContextOf } from '../../infra/trace-context.ts';
 import { createClickIdMint } from '../click-id.ts';
+import type { ClickLog } from '../click-log.ts';
 import { unknownCountry } from '../country.ts';
-import { createKeepClick, type KeptBy } from './keep-click.ts';
+import { loadPurposeOf } from '../load-purpose.ts';
+import { type KeepClick, keepOutcomes } from '../spool/keep-click.ts';
 import { checkLink, type LinkQuery } from './link-check.ts';
 import type { LinkKeys } from './link-keys.ts';
 import { createRefusedLinks } from './refused-links.ts';
 
-export interface LinkRouteDeps extends KeptBy {
+export interface LinkRouteDeps {
+  readonly keep: KeepClick;
+  readonly clickLog: Pick<ClickLog, 'append'>;
   readonly log: Logger;
   readonly clients: Clients;
   readonly keys: () => LinkKeys;
@@ -35,8 +40,7 @@ export interface LinkRouteDeps extends KeptBy {
 const tryAgainS = 2;
 
 export function routeLinks(http: Http, deps: LinkRouteDeps): void {
-  const { clients, keys, safeLanding, now } = deps;
-  const keep = createKeepClick(deps);
+  const { keep, clients, keys, safeLanding, now } = deps;
   const refusals = createRefusedLinks(deps.clickLog, deps.log);
   const mint = createClickIdMint();
   http.get('/c/:ad_id', {
@@ -62,14 +66,15 @@ export function routeLinks(http: Http, deps: LinkRouteDeps): void {
         return redirected(reply, safeLanding);
       }
       const { eventId, clickedAt, destination } = verdict;
-      const purpose = purposeOf(request);
+      const purpose = loadPurposeOf(request);
       const click = {
         ...{ clickId: mint(at), eventId, adId, clickedAt, receivedAt: at, country: unknownCountry },
         ...(purpose && { purpose }),
       };
       try {
-        await keep(click, { trace: traceContextOf(request.headers), network });
+        outcomes.inc({ outcome: await keep(click, { trace: traceContextOf(request.headers), network }) });
       } catch (error) {
+        outcomes.inc({ outcome: 'unavailable' });
         if (error instanceof Retryable) throw notKept(reply, error);
         throw error;
       }
@@ -91,14 +96,6 @@ function notKept(reply: FastifyReply, reason: Retryable): Problem {
   reply.header('refresh', `${tryAgainS}`);
   const detail = `${reason.message}; load the same link again`;
   return new Problem(503, 'unavailable', detail, {}, tryAgainS);
-}
-
-/** What a program loads the link for when nobody has clicked on it yet, or undefined. */
-function purposeOf({ method, headers }: FastifyRequest): string | undefined {
-  if (method === 'HEAD') return 'head';
-  const said = headers['sec-purpose'] ?? headers['purpose'] ?? headers['x-purpose'] ?? headers['x-moz'];
-  const text = Array.isArray(said) ? said.join() : said;
-  return text !== undefined && /prefetch|prerender|preview/i.test(text) ? 'prefetch' : undefined;
 }
 
 const routeSchema = {
@@ -125,3 +122,8 @@ const routeSchema = {
     503: ProblemSchema,
   },
 };
+
+const outcomes = counter('link_clicks_total', 'Clicks of links, by where they were kept before the redirect', [
+  'outcome',
+]);
+for (const outcome of keepOutcomes) outcomes.inc({ outcome }, 0);

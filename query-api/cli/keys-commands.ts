@@ -37,6 +37,7 @@ interface CreateOptions extends ServiceOptions {
   readonly quota?: OwnQuotas;
   readonly adIdPrefix?: readonly string[];
   readonly tenant?: string;
+  readonly origin?: string[];
 }
 
 function createCommand(): Command {
@@ -51,12 +52,16 @@ function createCommand(): Command {
     )
     .option(
       '--ad-id-prefix <prefix...>',
-      'only ads whose id begins so: of a tenant (one or several), or with scope ingest alone (one)',
+      'only ads whose id begins so: of a tenant (one or several), or with scope ingest or ingest:public alone (one)',
+    )
+    .option(
+      '--origin <origins...>',
+      'with scope ingest:public: the sites whose pages may use it (https://shop.example)',
     )
     .addOption(quotaOption())
     .action(async (given: CreateOptions) => {
-      const { label, scope, expiresAt: expires_at, quota: quotas } = given;
-      const body = { label, scopes: scope, expires_at, quotas, ...adsOf(given) };
+      const { label, scope, expiresAt: expires_at, quota: quotas, origin: origins } = given;
+      const body = { label, scopes: scope, expires_at, quotas, origins, ...adsOf(given) };
       showOnce(await clientOf(given).ask('createKey', { body }), given);
     });
 }
@@ -175,15 +180,11 @@ export function keysText({ keys }: Pick<AnswerOf<'listKeys'>, 'keys'>, style: St
       { title: 'expires' },
       { title: 'label' },
     ],
-    keys.map(({ id, state, scopes: held, ad_id_prefix, tenant, quotas, changes, expires_at, label }) => [
+    keys.map(({ id, state, scopes: held, ad_id_prefix, tenant, origins, quotas, changes, expires_at, label }) => [
       id,
       state === 'usable' ? style.good(state) : style.bad(state),
       held.join(', '),
-      tenant
-        ? `${tenant.id}: ${tenant.ad_id_prefixes.map(prefix => `${prefix}…`).join(', ')}`
-        : (ad_id_prefix ?? '') === ''
-          ? 'all'
-          : `${ad_id_prefix}…`,
+      adsText({ ad_id_prefix, tenant, origins }),
       quotasText(quotas),
       changes[0] ? shortTime(changes[0].at) : '',
       changes[0]?.by ?? '',
@@ -191,4 +192,11 @@ export function keysText({ keys }: Pick<AnswerOf<'listKeys'>, 'keys'>, style: St
       printed(label),
     ]),
   );
+}
+
+type KeysAds = Pick<AnswerOf<'listKeys'>['keys'][number], 'ad_id_prefix' | 'tenant' | 'origins'>;
+
+function adsText({ ad_id_prefix, tenant, origins }: KeysAds): string {
+  if (tenant) return `${tenant.id}: ${tenant.ad_id_prefixes.map(prefix => `${prefix}…`).join(', ')}`;
+  return `${ad_id_prefix === null ? 'all' : `${ad_id_prefix}…`}${origins ? ` from ${origins.join(', ')}` : ''}`;
 }

@@ -73,12 +73,14 @@ export interface Operations {
     readonly input: {
       readonly body: {
         /** what it is for, and who has it */ readonly label: string;
-        /** `ingest`: post clicks; `read`: counts, top lists, series and the state of the pipeline; `read:personal`: what is about persons: clicks by user or address, stored filters, click trails, quarantined lines, raw exports; `operate`: start and end jobs, put and delete filters, add partitions; `admin`: make, rotate and revoke keys, and everything else */
-        readonly scopes: readonly ('ingest' | 'read' | 'read:personal' | 'operate' | 'admin')[];
+        /** `ingest`: post clicks; `ingest:public`: for a key in a page: send clicks from the browsers that show this page, of ads of one prefix, and nothing else; `read`: counts, top lists, series and the state of the pipeline; `read:personal`: what is about persons: clicks by user or address, stored filters, click trails, quarantined lines, raw exports; `operate`: start and end jobs, put and delete filters, add partitions; `admin`: make, rotate and revoke keys, and everything else */
+        readonly scopes: readonly ('ingest' | 'ingest:public' | 'read' | 'read:personal' | 'operate' | 'admin')[];
         /** until when it is valid: RFC 3339 with zone, or epoch milliseconds; none: until it is revoked */
         readonly expires_at?: string | undefined;
-        /** only with scope `ingest`: the key may post only clicks of ads whose id begins with this text */
+        /** only with scope `ingest`, or with `ingest:public`, which needs it: the key may post only clicks of ads whose id begins with this text */
         readonly ad_id_prefix?: string | undefined;
+        /** with scope `ingest:public`, which needs them: the pages from which the key may be used. They must be origins as browsers write them: https://shop.example, without a path, a usual port (80, 443) or capitals; or https://*.shop.example for all names below shop.example */
+        readonly origins?: readonly string[] | undefined;
         /** quotas of this key; for those that are left out, the settings of the processes hold */
         readonly quotas?:
           | {
@@ -113,7 +115,7 @@ export interface Operations {
     readonly answer: {
       /** is a part of the key itself, and is not secret */ readonly id: string;
       readonly label: string;
-      /** of ingest, read, read:personal, operate, admin */
+      /** of ingest, ingest:public, read, read:personal, operate, admin */
       readonly scopes: readonly string[];
       /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
@@ -142,6 +144,8 @@ export interface Operations {
         /** an ad belongs to the tenant if its id begins with one of these texts */
         readonly ad_id_prefixes: readonly string[];
       } | null;
+      /** the pages from which a public key may be used; null: it is no public key */
+      readonly origins: readonly string[] | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
@@ -611,6 +615,8 @@ export interface Operations {
       }[];
     };
   };
+  /** The script with which pages send clicks */
+  readonly getClickScript: { readonly input: NoInput; readonly answer: string };
   /** Clicks by country in a range of minutes (without from and to: in the last full minute) */
   readonly getCountries: {
     readonly input: {
@@ -1391,7 +1397,7 @@ export interface Operations {
       readonly keys: readonly {
         /** is a part of the key itself, and is not secret */ readonly id: string;
         readonly label: string;
-        /** of ingest, read, read:personal, operate, admin */
+        /** of ingest, ingest:public, read, read:personal, operate, admin */
         readonly scopes: readonly string[];
         /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
         readonly ad_id_prefix: string | null;
@@ -1420,6 +1426,8 @@ export interface Operations {
           /** an ad belongs to the tenant if its id begins with one of these texts */
           readonly ad_id_prefixes: readonly string[];
         } | null;
+        /** the pages from which a public key may be used; null: it is no public key */
+        readonly origins: readonly string[] | null;
         readonly state: 'usable' | 'expired' | 'revoked';
         readonly expires_at: string | null;
         readonly previous_until: string | null;
@@ -1651,6 +1659,20 @@ export interface Operations {
       }[];
     };
   };
+  /** Count a click by a picture of one pixel, for pages without scripts */
+  readonly loadPixel: {
+    readonly input: {
+      readonly params: {
+        /** the ad; it begins with the prefix of the key */ readonly ad_id: string;
+      };
+      readonly query: {
+        /** event id: together with the ad, the identity of the click */ readonly e: string;
+        /** when the page was made, in epoch seconds: the time of the click, at most 10 minutes ago. Without it, the time of the load */
+        readonly t?: string | undefined;
+      };
+    };
+    readonly answer: string;
+  };
   /** Post one click or many */
   readonly postClicks: {
     readonly input: {
@@ -1794,7 +1816,7 @@ export interface Operations {
     readonly answer: {
       /** is a part of the key itself, and is not secret */ readonly id: string;
       readonly label: string;
-      /** of ingest, read, read:personal, operate, admin */
+      /** of ingest, ingest:public, read, read:personal, operate, admin */
       readonly scopes: readonly string[];
       /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
@@ -1823,6 +1845,8 @@ export interface Operations {
         /** an ad belongs to the tenant if its id begins with one of these texts */
         readonly ad_id_prefixes: readonly string[];
       } | null;
+      /** the pages from which a public key may be used; null: it is no public key */
+      readonly origins: readonly string[] | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
@@ -1852,7 +1876,7 @@ export interface Operations {
     readonly answer: {
       /** is a part of the key itself, and is not secret */ readonly id: string;
       readonly label: string;
-      /** of ingest, read, read:personal, operate, admin */
+      /** of ingest, ingest:public, read, read:personal, operate, admin */
       readonly scopes: readonly string[];
       /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
@@ -1881,6 +1905,8 @@ export interface Operations {
         /** an ad belongs to the tenant if its id begins with one of these texts */
         readonly ad_id_prefixes: readonly string[];
       } | null;
+      /** the pages from which a public key may be used; null: it is no public key */
+      readonly origins: readonly string[] | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
@@ -1897,6 +1923,27 @@ export interface Operations {
       /** the key, to be sent as `Authorization: Bearer …`. It is shown only here: nothing has it but who keeps it */
       readonly api_key: string;
     };
+  };
+  /** Send clicks from a page, as navigator.sendBeacon does */
+  readonly sendBeacon: {
+    readonly input: {
+      readonly body:
+        | {
+            /** the ad; it begins with the prefix of the key */ readonly ad_id: string;
+            /** together with ad_id, the identity of the click: made once, and the same when it is sent again */
+            readonly event_id: string;
+            /** RFC 3339 or epoch ms, by the clock of the browser. If it differs from the time of arrival by more than a minute, or is missing, the click has the time of arrival */
+            readonly clicked_at?: string | number | undefined;
+          }
+        | readonly {
+            /** the ad; it begins with the prefix of the key */ readonly ad_id: string;
+            /** together with ad_id, the identity of the click: made once, and the same when it is sent again */
+            readonly event_id: string;
+            /** RFC 3339 or epoch ms, by the clock of the browser. If it differs from the time of arrival by more than a minute, or is missing, the click has the time of arrival */
+            readonly clicked_at?: string | number | undefined;
+          }[];
+    };
+    readonly answer: undefined;
   };
   /** Give a key quotas of its own, in place of those that it has */
   readonly setKeyQuotas: {
@@ -1927,7 +1974,7 @@ export interface Operations {
     readonly answer: {
       /** is a part of the key itself, and is not secret */ readonly id: string;
       readonly label: string;
-      /** of ingest, read, read:personal, operate, admin */
+      /** of ingest, ingest:public, read, read:personal, operate, admin */
       readonly scopes: readonly string[];
       /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
@@ -1956,6 +2003,8 @@ export interface Operations {
         /** an ad belongs to the tenant if its id begins with one of these texts */
         readonly ad_id_prefixes: readonly string[];
       } | null;
+      /** the pages from which a public key may be used; null: it is no public key */
+      readonly origins: readonly string[] | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
@@ -2086,6 +2135,7 @@ export const operations = {
   getAggregatedCount: { service: 'query-api', method: 'GET', path: '/v1/ads/{ad_id}/aggregated_count', gives: 'json' },
   getAllSeries: { service: 'query-api', method: 'GET', path: '/v1/ads/series', gives: 'json' },
   getClick: { service: 'query-api', method: 'GET', path: '/v1/clicks/{event_id}', gives: 'json' },
+  getClickScript: { service: 'ingest', method: 'GET', path: '/click.js', gives: 'text' },
   getCountries: { service: 'query-api', method: 'GET', path: '/v1/ads/countries', gives: 'json' },
   getFilter: { service: 'query-api', method: 'GET', path: '/v1/filters/{id}', gives: 'json' },
   getMostClicked: { service: 'query-api', method: 'GET', path: '/v1/ads/most_clicked', gives: 'json' },
@@ -2103,10 +2153,12 @@ export const operations = {
   listReconciliations: { service: 'query-api', method: 'GET', path: '/v1/reconciliations', gives: 'json' },
   listReplays: { service: 'query-api', method: 'GET', path: '/v1/replays', gives: 'json' },
   listen: { service: 'query-api', method: 'GET', path: '/v1/live', gives: 'events' },
+  loadPixel: { service: 'ingest', method: 'GET', path: '/p/{ad_id}.gif', gives: 'text' },
   postClicks: { service: 'ingest', method: 'POST', path: '/v1/clicks', gives: 'json' },
   putFilter: { service: 'query-api', method: 'PUT', path: '/v1/filters/{id}', gives: 'json' },
   revokeKey: { service: 'query-api', method: 'DELETE', path: '/v1/keys/{id}', gives: 'json' },
   rotateKey: { service: 'query-api', method: 'POST', path: '/v1/keys/{id}/rotate', gives: 'json' },
+  sendBeacon: { service: 'ingest', method: 'POST', path: '/b', gives: 'nothing' },
   setKeyQuotas: { service: 'query-api', method: 'PUT', path: '/v1/keys/{id}/quotas', gives: 'json' },
   startReconciliation: { service: 'query-api', method: 'POST', path: '/v1/reconciliations', gives: 'json' },
   startReplay: { service: 'query-api', method: 'POST', path: '/v1/replays', gives: 'json' },

@@ -3178,6 +3178,119 @@ export const mutations: readonly Mutation[] = [
     edits: [['fromBeginning: true', "fromBeginning: !options.group.includes('keys-')"]],
   },
   {
+    name: 'page-origin-by-prefix',
+    bug: 'an origin that only begins as an allowed one is taken: shop.example.evil.example sends clicks with the key of shop.example',
+    file: 'infra/keys/origins.ts',
+    unit: 'test/unit/ingest/browser/browser-routes.test.ts',
+    edits: [[': pattern === origin)', ': origin.startsWith(pattern))']],
+  },
+  {
+    name: 'page-origin-by-suffix',
+    bug: 'the star of an origin stands for anything: a name that only ends as an allowed one is taken',
+    file: 'infra/keys/origins.ts',
+    unit: 'test/unit/infra/keys/origins.test.ts',
+    edits: [["pattern.split('*');", "pattern.split('*.');"]],
+  },
+  {
+    name: 'page-that-hides-itself',
+    bug: 'a pixel whose page is not said is counted: any site hides itself by an attribute of its image',
+    file: 'ingest/browser/page-origin.ts',
+    unit: 'test/unit/ingest/browser/browser-routes.test.ts',
+    edits: [
+      [
+        "return { reason: 'no_origin', detail, page };",
+        "return isRead ? undefined : { reason: 'no_origin', detail, page };",
+      ],
+    ],
+  },
+  {
+    name: 'public-key-posts-clicks',
+    bug: 'scopes are compared by their beginning: the key of a page posts clicks, with any user and any time',
+    file: 'infra/keys/scopes.ts',
+    unit: 'test/unit/routes-and-keys.test.ts',
+    edits: [['held.includes(needed) ||', 'held.some(scope => scope.startsWith(needed)) ||']],
+  },
+  {
+    name: 'public-key-reads',
+    bug: 'a key in the address opens every route: the key of a page reads counts',
+    file: 'infra/http-keys.ts',
+    unit: 'test/unit/routes-and-keys.test.ts',
+    edits: [
+      ['if (scope === publicScope) {', 'if (scope === publicScope || publicKeyIn(request.query) !== undefined) {'],
+    ],
+  },
+  {
+    name: 'admin-key-in-a-page',
+    bug: 'a key that may do more is taken from an address: nobody notices that the key of an admin stands in a page',
+    file: 'infra/keys/key-gate.ts',
+    unit: 'test/unit/ingest/browser/browser-routes.test.ts',
+    edits: [
+      [
+        'if (isPublic(scopes) && origins !== undefined) return key;',
+        'if (isAllowed(scopes, publicScope) && origins !== undefined) return key;',
+      ],
+    ],
+  },
+  {
+    name: 'public-key-in-the-former-format',
+    bug: 'a public key is a record that older processes read: they let it in from every page',
+    file: 'infra/keys/key-record.ts',
+    unit: 'test/unit/infra/keys/key-book.test.ts',
+    edits: [['value.origins !== undefined ? 2 : 1', 'value.origins !== undefined ? 1 : 1']],
+  },
+  {
+    name: 'page-click-of-any-ad',
+    bug: 'the prefix of a public key is not looked at: whoever sees a page sends clicks of all ads',
+    file: 'ingest/browser/browser-click.ts',
+    unit: 'test/unit/ingest/browser/browser-routes.test.ts',
+    edits: [['if (click.adId.startsWith(adIdPrefix))', "if (adIdPrefix !== '')"]],
+  },
+  {
+    name: 'beacon-answered-before-kept',
+    bug: 'a beacon is answered before its click is kept: whoever is killed meanwhile has lost it, and nobody sends it again',
+    file: 'ingest/browser/browser-routes.ts',
+    unit: 'test/unit/ingest/browser/browser-routes.test.ts',
+    edits: [["await accept(request, 'beacon', verdicts);", "void accept(request, 'beacon', verdicts);"]],
+  },
+  {
+    name: 'event-id-anew-at-retry',
+    bug: 'the script makes another event id when it sends a click again: each try that arrives is a click',
+    file: 'ingest/browser/served-snippet.ts',
+    unit: 'test/unit/ingest/browser/snippet.test.ts',
+    edits: [
+      [
+        "const lines = source.split('\\n')",
+        "const lines = source.replace('body, keepalive,', 'body: JSON.stringify({ ...JSON.parse(body), event_id: crypto.randomUUID() }), keepalive,').split('\\n')",
+      ],
+    ],
+  },
+  {
+    name: 'beacon-at-time-of-arrival',
+    bug: 'the click of a beacon has the time of its arrival: a copy that arrives in another minute is a second click',
+    file: 'ingest/browser/beacon.ts',
+    unit: 'test/unit/ingest/browser/browser-routes.test.ts',
+    edits: [['? time : receivedAt;', '? receivedAt : receivedAt;']],
+  },
+  {
+    name: 'beacon-believes-every-clock',
+    bug: 'the clock of a visitor is believed, however wrong it is: clicks are refused for it, or counted in minutes that were billed',
+    file: 'ingest/browser/beacon.ts',
+    unit: 'test/unit/ingest/browser/browser-routes.test.ts',
+    edits: [
+      [
+        'Math.abs(time - receivedAt) <= maxClockDifferenceMs',
+        'Math.abs(time - receivedAt) <= maxClockDifferenceMs * 60',
+      ],
+    ],
+  },
+  {
+    name: 'pixel-of-any-time',
+    bug: 'the time in the address of a pixel may be any of the last week: who sees a page has billed minutes restated',
+    file: 'ingest/browser/pixel.ts',
+    unit: 'test/unit/ingest/browser/browser-routes.test.ts',
+    edits: [['clickedAt < receivedAt - maxPixelAgeMs', 'clickedAt < receivedAt - limits.maxAgeMs']],
+  },
+  {
     name: 'link-signature-compared-in-part',
     bug: 'of the signature of a click link only the beginning is compared: the rest of it can be guessed by anybody',
     file: 'ingest/links/link-text.ts',
@@ -3215,7 +3328,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'link-redirect-before-the-spool',
     bug: 'the redirect does not wait for the spool: who is killed before the disk has the click has lost it',
-    file: 'ingest/links/keep-click.ts',
+    file: 'ingest/spool/keep-click.ts',
     unit: 'test/unit/ingest/links/link-route.test.ts',
     edits: [['await spool.append(click);', 'void spool.append(click);']],
   },

@@ -1,7 +1,7 @@
 /**
  * Every route of both services, asked with every kind of API key. The table says which scope each needs: a route that it
  * does not know, or knows and is not there, fails, and so does a parameter of which it does not know whether it asks for
- * one person's clicks.
+ * one person's clicks. Routes for pages are asked with the key in the address, and all others with it in the header.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { FastifyInstance, RouteOptions } from 'fastify';
@@ -21,6 +21,8 @@ const read: Expected = ['read'];
 const personal: Expected = ['read:personal'];
 const operate: Expected = ['operate'];
 const admin: Expected = ['admin'];
+/** For pages: needs a public key, in every mode and from everybody, and takes none that is in the header. */
+const page: Expected = ['ingest:public'];
 
 const operations = {
   'GET /healthz': 'open',
@@ -30,7 +32,15 @@ const operations = {
 } as const;
 
 const table: Readonly<Record<'ingest' | 'query-api', Readonly<Record<string, Expected>>>> = {
-  ingest: { ...operations, 'POST /v1/clicks': ['ingest'], 'GET /c/:ad_id': 'open' },
+  ingest: {
+    ...operations,
+    'POST /v1/clicks': ['ingest'],
+    'GET /c/:ad_id': 'open',
+    'GET /click.js': 'open',
+    'POST /b': page,
+    'OPTIONS /b': page,
+    'GET /p/:ad_id.gif': page,
+  },
   'query-api': {
     ...operations,
     'GET /': 'open',
@@ -89,6 +99,8 @@ const parameters: Readonly<Record<string, 'personal' | 'not'>> = {
       ...['ad_id', 'as_of', 'at', 'clicked_from', 'clicked_to', 'compare', 'contains', 'count', 'country', 'cursor'],
       ...['format', 'from', 'granularity', 'last_event_id', 'limit', 'order', 'outcome', 'prefix', 'reason', 'strict'],
       ...['timezone', 'to', 'uniques', 'window'],
+      // Of pixels: event id, time.
+      ...['e', 't'],
     ].map(name => [name, 'not'] as const),
   ),
 };
@@ -120,12 +132,14 @@ async function build(service: keyof typeof table, env: Record<string, string>, k
 const methodOf = ({ method }: RouteOptions) => [method].flat().find(each => each !== 'HEAD') ?? 'HEAD';
 const nameOf = (route: RouteOptions) => `${methodOf(route)} ${route.url}`;
 /** Of the methods that a path does not take. */
-const isRefusal = ({ method }: RouteOptions) => Array.isArray(method) && !method.includes('HEAD');
+const isRefusal = ({ method }: RouteOptions) =>
+  Array.isArray(method) && !method.includes('HEAD') && !method.includes('OPTIONS');
 const pathOf = (url: string) => (url === '*' ? '/any' : url.replace(/:\w+/g, '0123456789abcdef').replace(/\*$/, 'x'));
 
 const now = Date.now();
 const keys = keysInMemory();
 const all = { read: keys.add({ scopes: ['read'] }), admin: keys.add({ scopes: ['admin'] }) };
+const publicKey = keys.add({ scopes: ['ingest:public'], adIdPrefix: 'ad-', origins: ['https://shop.example'] });
 const expired = keys.add({ scopes: [...scopeNames], expiresAt: now - 1 }, now - 2);
 const revoked = keys.add({ scopes: [...scopeNames] });
 void keys.append({ kind: 'revoked', id: revoked.slice(9, 25), at: now, by: 'somebody' });
@@ -152,12 +166,16 @@ async function server(service: keyof typeof table, env: Record<string, string>):
   return built;
 }
 
+const alwaysNeedsKey = (expected: readonly Scope[]) => expected === page || expected.includes('admin');
 let client = 0;
+const isOfPages = (path: string) => /^\/(b$|p\/)/.test(path);
 /** Each from another address, as a client that sends many wrong keys is answered otherwise. */
 async function ask({ http }: Asked, method: string, path: string, authorization?: string) {
   const remoteAddress = `10.0.${client >> 8}.${client++ & 255}`;
-  const headers = authorization === undefined ? {} : { authorization };
-  const response = await http.inject({ method: method as 'GET', url: path, headers, remoteAddress });
+  const given = authorization !== undefined;
+  const inAddress = given && isOfPages(path) ? `?k=${encodeURIComponent(authorization.replace('Bearer ', ''))}` : '';
+  const headers = given && !isOfPages(path) ? { authorization } : {};
+  const response = await http.inject({ method: method as 'GET', url: path + inAddress, headers, remoteAddress });
   return { status: response.statusCode, headers: response.headers, body: response.body, path };
 }
 
@@ -209,10 +227,10 @@ describe.each(services)('the routes of %s, where keys are needed', service => {
       const expected = table[service][`${method === 'HEAD' ? 'GET' : method} ${route.url}`];
       if (expected === 'open' || expected === undefined) continue;
       const path = pathOf(route.url);
-      const exact = bearer(keys.add({ scopes: expected })).authorization;
+      const exact = bearer(expected === page ? publicKey : keys.add({ scopes: expected })).authorization;
       expect({ path, status: (await ask(asked, method, path, exact)).status }).toEqual({ path, status: letIn });
       const { status } = await ask(asked, method, path, bearer(all.admin).authorization);
-      expect({ path, status }).toEqual({ path, status: letIn });
+      expect({ path, status }).toEqual({ path, status: expected === page ? 403 : letIn });
       for (const scope of expected) {
         const lesser = await ask(asked, method, path, bearer(without.get(scope) ?? '').authorization);
         expect({ path, status: lesser.status }).toEqual({ path, status: 403 });
@@ -225,13 +243,15 @@ describe.each(services)('the routes of %s, where keys are needed', service => {
     const scopes = ['ingest', 'read', 'read:personal'] as const;
     const ofTenant = bearer(keys.add({ scopes, tenant })).authorization;
     const readable = Object.entries(table[service]).filter(
-      ([, expected]) => expected !== 'open' && !expected.some(scope => scope === 'operate' || scope === 'admin'),
+      ([, expected]) =>
+        expected !== 'open' && expected !== page && !expected.some(scope => scope === 'operate' || scope === 'admin'),
     );
     expect(readable.map(([name]) => name).filter(name => !(name in forTenants))).toEqual([]);
     for (const route of routes) {
       const method = methodOf(route);
       const name = `${method === 'HEAD' ? 'GET' : method} ${route.url}`;
       if (table[service][name] === 'open' || table[service][name] === undefined) continue;
+      if (table[service][name] === page) continue;
       const { status, body } = await ask(asked, method, pathOf(route.url), ofTenant);
       const expected = forTenants[name];
       expect({ name, status }).toEqual({ name, status: expected === 'limited' ? letIn : 403 });
@@ -251,6 +271,23 @@ describe.each(services)('the routes of %s, where keys are needed', service => {
       const path = `${pathOf(route.url)}?filter=x`;
       const { status } = await ask(asked, methodOf(route), path, ofTenant);
       expect({ path, status }).toEqual({ path, status: 403 });
+    }
+  });
+
+  it('let in a public key only where pages send clicks, and there only in the address', async () => {
+    for (const route of routes) {
+      const method = methodOf(route);
+      const expected = table[service][`${method === 'HEAD' ? 'GET' : method} ${route.url}`];
+      if (expected === 'open' || expected === undefined) continue;
+      const headers = bearer(publicKey);
+      const path = pathOf(route.url);
+      const remoteAddress = '10.1.0.1';
+      const inHeader = await asked.http.inject({ method: method as 'GET', url: path, headers, remoteAddress });
+      const status = inHeader.statusCode;
+      expect({ method, path, status }).toEqual({ method, path, status: expected === page ? 401 : 403 });
+      if (expected === page) continue;
+      const inAddress = await asked.http.inject({ method: method as 'GET', url: `${path}?k=${publicKey}` });
+      expect(inAddress.statusCode).toBe(401);
     }
   });
 
@@ -289,7 +326,7 @@ describe.each(services)('the routes of %s, on loopback', service => {
       const [method = '', url = ''] = name.split(' ');
       if (expected === 'open') continue;
       const path = pathOf(url);
-      const unasked = expected.includes('admin') ? 401 : letIn;
+      const unasked = alwaysNeedsKey(expected) ? 401 : letIn;
       expect({ name, status: (await ask(asked, method, path)).status }).toEqual({ name, status: unasked });
       for (const wrong of Object.values(wrongs))
         expect({ name, wrong, status: (await ask(asked, method, path, wrong)).status }).toEqual({
@@ -324,7 +361,7 @@ describe.each(services)('the routes of %s', service => {
     for (const [name, expected] of Object.entries(table[service])) {
       const [method = '', url = ''] = name.split(' ');
       if (expected === 'open') continue;
-      const status = expected.includes('admin') ? 401 : letIn;
+      const status = alwaysNeedsKey(expected) ? 401 : letIn;
       for (const credential of [undefined, ...Object.values(wrongs)])
         expect({ name, status: (await ask(asked, method, pathOf(url), credential)).status }).toEqual({ name, status });
     }
@@ -340,7 +377,7 @@ describe.each(services)('the routes of %s', service => {
     for (const [name, expected] of Object.entries(table[service])) {
       const [method = '', url = ''] = name.split(' ');
       if (expected === 'open') continue;
-      const status = expected.includes('admin') ? 503 : unasked;
+      const status = alwaysNeedsKey(expected) ? 503 : unasked;
       expect({ name, status: (await ask(asked, method, pathOf(url))).status }).toEqual({ name, status });
       const withKey = await ask(asked, method, pathOf(url), bearer(all.admin).authorization);
       expect({ name, status: withKey.status }).toEqual({ name, status: 503 });

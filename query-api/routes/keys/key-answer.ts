@@ -44,6 +44,9 @@ const keyFields = {
     description:
       'the key is for the ads of this tenant alone: to post their clicks, and to see them; null: for all ads',
   }),
+  origins: Type.Union([Type.Array(Type.String()), Type.Null()], {
+    description: 'the pages from which a public key may be used; null: it is no public key',
+  }),
   state: Type.Enum(['usable', 'expired', 'revoked'], { type: 'string' }),
   expires_at: orNull('null: valid until it is revoked'),
   previous_until: orNull('until when the secret before the last rotation is valid too; null: there is none'),
@@ -89,6 +92,7 @@ export function shownKey(key: Key, now: number) {
     ad_id_prefix: created.ad_id_prefix ?? null,
     quotas,
     tenant: created.tenant ?? null,
+    origins: created.origins ?? null,
     state: stateOf(key, now),
     expires_at: created.expires_at === undefined ? null : isoOf(created.expires_at),
     previous_until: until > now ? isoOf(until) : null,

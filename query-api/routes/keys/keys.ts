@@ -10,6 +10,7 @@ import type { Clients } from '../../../infra/http-clients.ts';
 import type { Key, KeyBook } from '../../../infra/keys/key-book.ts';
 import { keyIdPattern } from '../../../infra/keys/key-text.ts';
 import { type Doer, maxLabelLength } from '../../../infra/keys/new-key.ts';
+import { maxOrigins, originRule } from '../../../infra/keys/origins.ts';
 import { scopeNames, scopes } from '../../../infra/keys/scopes.ts';
 import { adIdPrefixPattern } from '../../../infra/keys/tenant.ts';
 import { OwnQuotasSchema } from '../../../infra/quotas/quotas.ts';
@@ -55,10 +56,10 @@ export function routeKeys(http: Http, deps: KeyRoutesDeps): void {
     '/v1/keys',
     { schema: createSchema, ...common, preValidation: exactTypes(createSchema.body) },
     async request => {
-      const { label, scopes: wanted, expires_at, ad_id_prefix, tenant: owner, quotas } = request.body;
+      const { label, scopes: wanted, expires_at, ad_id_prefix, tenant: owner, origins, quotas } = request.body;
       const expiresAt = anyMomentOf('expires_at', expires_at);
       const tenant = owner && { id: owner.id, adIdPrefixes: owner.ad_id_prefixes };
-      const asked = { label, scopes: wanted, adIdPrefix: ad_id_prefix, expiresAt, tenant, quotas };
+      const asked = { label, scopes: wanted, adIdPrefix: ad_id_prefix, expiresAt, tenant, origins, quotas };
       const { key, text } = await changes.create(asked, doerOf(request));
       return { ...shownKey(key, now()), api_key: text };
     },
@@ -152,7 +153,15 @@ const createSchema = {
       ad_id_prefix: Type.Optional(
         Type.String({
           pattern: explained(adIdPrefixPattern, '1 to 128 of A-Z a-z 0-9 . _ : -').source,
-          description: 'only with scope `ingest`: the key may post only clicks of ads whose id begins with this text',
+          description:
+            'only with scope `ingest`, or with `ingest:public`, which needs it: the key may post only clicks of ads whose id begins with this text',
+        }),
+      ),
+      origins: Type.Optional(
+        Type.Array(Type.String(), {
+          minItems: 1,
+          maxItems: maxOrigins,
+          description: `with scope \`ingest:public\`, which needs them: the pages from which the key may be used. They ${originRule}`,
         }),
       ),
       quotas: Type.Optional(QuotasBody),

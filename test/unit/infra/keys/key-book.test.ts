@@ -169,6 +169,16 @@ describe('a record of topic keys', () => {
     expect(() => new KeyBook().take(wrong as typeof record)).toThrow(Corrupt);
   });
 
+  it('that makes a public key has format 2, so that an older release lets nobody in, and all others have format 1', () => {
+    const wanted = { label: 'x', scopes: ['ingest:public'], adIdPrefix: 'ad-', origins: ['https://shop.example'] };
+    const { change: limited } = createdKey(wanted, doer, at);
+    expect(keyLogRecord(limited).headers?.['adclicks_format']).toBe('2');
+    expect(record.headers?.['adclicks_format']).toBe('1');
+    const book = new KeyBook();
+    book.take(keyLogRecord(limited));
+    expect(book.get(limited.id)?.created).toMatchObject({ origins: wanted.origins, ad_id_prefix: 'ad-' });
+  });
+
   it('with fields that are not known is read', () => {
     const book = new KeyBook();
     book.take({ ...record, value: Buffer.from(JSON.stringify({ ...change, colour: 'blue' })) });

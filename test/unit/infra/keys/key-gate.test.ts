@@ -49,6 +49,39 @@ describe('who is not let in', () => {
   });
 });
 
+describe('a public key', () => {
+  const guess = () => mintKeyText(undefined, undefined, 'public').text;
+  const wanted = { scopes: ['ingest:public'], adIdPrefix: 'ad-', origins: ['https://shop.example'] };
+  const admit = (text: string | undefined, keys = keysInMemory(), wrongKeys = new WrongKeys()) => {
+    const gate = createKeyGate({ mode: 'off', keys, now: () => 0 });
+    return gate.admitPublic(text, { network: '192.0.2.1', wrongKeys }, () => 'POST /b');
+  };
+
+  it('lets in by itself, in every mode, and nobody comes in without one', () => {
+    const keys = keysInMemory();
+    const text = keys.add(wanted, 0);
+    expect(admit(text, keys).created.origins).toEqual(wanted.origins);
+    for (const sent of [undefined, '', guess(), `${text}x`])
+      expect(() => admit(sent, keys)).toThrow(expect.objectContaining({ status: 401 }));
+  });
+
+  it('that names no pages lets nobody in, whoever has written that record', () => {
+    const keys = keysInMemory();
+    const text = keys.add({ scopes: ['ingest:public'], adIdPrefix: 'ad-' }, 0);
+    expect(() => admit(text, keys)).toThrow(expect.objectContaining({ status: 403 }));
+  });
+
+  it('is not looked at for an address that tries many, unless it was right from there', () => {
+    const keys = keysInMemory();
+    const [text, other] = [keys.add(wanted, 0), keys.add(wanted, 0)];
+    const wrongKeys = new WrongKeys();
+    admit(text, keys, wrongKeys);
+    for (let i = 0; i < 60; i++) expect(() => admit(guess(), keys, wrongKeys)).toThrow();
+    expect(() => admit(other, keys, wrongKeys)).toThrow(expect.objectContaining({ status: 429 }));
+    expect(admit(text, keys, wrongKeys).id).toBe(text.slice(13, 29));
+  });
+});
+
 describe('a client that tries keys', () => {
   const guess = () => bearer(mintKeyText().text).authorization;
 

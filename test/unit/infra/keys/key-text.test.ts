@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { keyIdPattern, mintKeyText, parseKeyText } from '../../../../infra/keys/key-text.ts';
+import { keyIdPart, keyIdPattern, mintKeyText, parseKeyText } from '../../../../infra/keys/key-text.ts';
 import { adIdPrefixPattern } from '../../../../infra/keys/tenant.ts';
 import { adIdPattern } from '../../../../ingest/click.ts';
 
@@ -68,6 +68,15 @@ describe('the text of a key', () => {
     });
     expect(asked).toContain(32);
     expect(new Set(Array.from({ length: 1_000 }, () => mintKeyText().text)).size).toBe(1_000);
+  });
+
+  it('of a public key looks like no secret to a scanner, and is read as others are', () => {
+    const { keyId, text } = mintKeyText(undefined, undefined, 'public');
+    expect(text).toMatch(new RegExp(`^adclicks_pub_${keyId}_[0-9A-Za-z]{49}$`));
+    expect(text).not.toMatch(/adclicks_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}/);
+    expect(parseKeyText(text)?.keyId).toBe(keyId);
+    expect(keyIdPart(text)).toBe(keyId);
+    expect(parseKeyText(text.replace('pub_', ''))).toBeUndefined();
   });
 });
 

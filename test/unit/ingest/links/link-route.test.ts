@@ -10,8 +10,8 @@ import type { Click } from '../../../../ingest/click.ts';
 import { IngestConfig } from '../../../../ingest/config.ts';
 import { parseLinkKeys } from '../../../../ingest/links/link-keys.ts';
 import { type LinkText, linkOf, secretOf } from '../../../../ingest/links/link-text.ts';
-import { maxRecords } from '../../../../ingest/links/refused-links.ts';
 import { RecordReader } from '../../../../ingest/record-reader.ts';
+import { maxRecords } from '../../../../ingest/refused-records.ts';
 import { click, clicksOf, ndjson } from '../../../support/clicks.ts';
 
 const now = Date.parse('2026-03-01T12:00:00Z');

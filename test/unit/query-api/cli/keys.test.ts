@@ -14,6 +14,7 @@ describe('the list of keys', () => {
       scopes: ['ingest'],
       ad_id_prefix: 'shop-',
       tenant: null,
+      origins: null,
       state: 'usable' as const,
       expires_at: null,
       previous_until: null,

@@ -29,7 +29,24 @@ async function setUp() {
   return { keys, admin, ask, statusWith };
 }
 
+const forPages = {
+  ...{ label: 'x', scopes: ['ingest:public'], ad_id_prefix: 'ad-' },
+  origins: ['https://shop.example', 'https://*.news.example'],
+};
+
 describe('POST /v1/keys', () => {
+  it('makes a public key, which looks like one, also when it is rotated, and shows for what pages it is', async () => {
+    const { ask } = await setUp();
+    const { status, body } = await ask('POST', '/v1/keys', forPages);
+    expect(status).toBe(200);
+    expect(body).toMatchObject(forPages);
+    const form = new RegExp(`^adclicks_pub_${body.id}_[0-9A-Za-z]{49}$`);
+    expect(body.api_key).toMatch(form);
+    const rotated = await ask('POST', `/v1/keys/${body.id}/rotate`, {});
+    expect(rotated.body.api_key).toMatch(form);
+    expect((await ask('GET', '/v1/keys')).body.keys[0]).toMatchObject({ origins: forPages.origins });
+  });
+
   it('makes a key that is right at once, and shows it this once, to nobody but who asked', async () => {
     const { ask, statusWith, admin } = await setUp();
     const made = await ask('POST', '/v1/keys', { label: 'ops', scopes: ['admin'] });
@@ -52,14 +69,18 @@ describe('POST /v1/keys', () => {
     [{ label: 5, scopes: ['read'] }, 'label', /must be a text/],
     [{ label: 'x', scopes: 'read' }, 'scopes', /must be a list/],
     [{ label: 'x', scopes: [] }, 'scopes', /scopes is \[\], but must not be empty/],
-    [{ label: 'x', scopes: ['write'] }, 'scopes.0', /must be ingest, read, read:personal, operate or admin/],
+    [
+      { label: 'x', scopes: ['write'] },
+      'scopes.0',
+      /must be ingest, ingest:public, read, read:personal, operate or admin/,
+    ],
     [{ label: 'x', scopes: ['read'], expires_at: '2020-01-01T00:00:00Z' }, 'expires_at', /must lie in the future/],
     [{ label: 'x', scopes: ['read'], expires_at: 'soon' }, 'expires_at', /must be a time/],
     [{ label: 'x', scopes: ['ingest'], ad_id_prefix: 'a b' }, 'ad_id_prefix', /must be 1 to 128 of A-Z/],
     [
       { label: 'x', scopes: ['ingest', 'read'], ad_id_prefix: 'shop-' },
       'ad_id_prefix',
-      /^ad_id_prefix is "shop-", but may stand with scope ingest alone, and read is asked for, too: it limits only which ads are written: name a tenant to limit which are read, too$/,
+      /^ad_id_prefix is "shop-", but may stand with scope ingest or ingest:public alone, and read is asked for, too: it limits only which ads are written: name a tenant to limit which are read, too$/,
     ],
     [{ label: 'x', scopes: ['admin'], ad_id_prefix: 'shop-' }, 'ad_id_prefix', /and admin is asked for/],
     [
@@ -81,6 +102,15 @@ describe('POST /v1/keys', () => {
       /must be 1 to 128 of A-Z/,
     ],
     [{ label: 'x', scopes: ['read'], tenant: { id: '', ad_id_prefixes: ['x'] } }, 'tenant.id', /must/],
+    [{ ...forPages, scopes: ['ingest:public', 'ingest'] }, 'scopes', /must be ingest:public alone/],
+    [{ ...forPages, scopes: ['ingest'] }, 'origins', /may stand with scope ingest:public alone/],
+    [{ ...forPages, origins: undefined }, 'origins', /must name 1 to 20 origins with scope ingest:public/],
+    [{ ...forPages, origins: [] }, 'origins', /must not be empty/],
+    [{ ...forPages, origins: Array(21).fill('https://a.example') }, 'origins', /at most 20/],
+    [{ ...forPages, origins: ['https://shop.example', 'https://shop.example/'] }, 'origins', /without a path/],
+    [{ ...forPages, origins: ['*'] }, 'origins', /must be origins as browsers write them/],
+    [{ ...forPages, ad_id_prefix: undefined }, 'ad_id_prefix', /must be given with scope ingest:public/],
+    [{ ...forPages, ad_id_prefix: 'a b' }, 'ad_id_prefix', /must be 1 to 128 of A-Z/],
   ])('refuses %j, and says why', async (body, field, detail) => {
     const { ask, keys } = await setUp();
     const answer = await ask('POST', '/v1/keys', body);

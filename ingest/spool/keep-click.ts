@@ -1,5 +1,6 @@
 /**
- * Gets the click of a link into the log, or else into the spool, before its client is redirected.
+ * Gets a click that a browser has sent into the log, or else into the spool, before its answer: the click of a link, a
+ * beacon or a pixel. Unlike who posts clicks, a browser keeps nothing to send again.
  *
  * Kafka has a short time to acknowledge it. Then the click goes into the spool, and so do all that come after it, at once,
  * until Kafka has taken clicks out of the spool: whoever waits for a redirect must not be who finds out whether our
@@ -7,26 +8,28 @@
  * has all the time that a posted click has.
  */
 import { Retryable } from '../../infra/errors.ts';
-import { counter } from '../../infra/metrics.ts';
 import type { TraceContext } from '../../infra/trace-context.ts';
 import type { Click } from '../click.ts';
 import { ClickLines } from '../click-lines.ts';
 import type { ClickLog } from '../click-log.ts';
-import type { Spool } from '../spool/spool.ts';
+import type { Spool } from './spool.ts';
 
 export interface ClickOrigin {
   readonly trace: TraceContext | undefined;
   readonly network: string;
 }
 
-/** Resolves when the click is safe. @throws Retryable when neither has it */
-export type KeepClick = (click: Click, origin: ClickOrigin) => Promise<void>;
+/** Resolves to where it is when the click is safe. @throws Retryable when neither has it */
+export type KeepClick = (click: Click, origin: ClickOrigin) => Promise<'logged' | 'spooled'>;
 
-export type LinkSpool = Pick<Spool, 'append' | 'refusal' | 'sentAtMs'>;
+/** What becomes of a click, for metrics of those who keep clicks. */
+export const keepOutcomes = ['logged', 'spooled', 'unavailable'] as const;
+
+export type ClickSpool = Pick<Spool, 'append' | 'refusal' | 'sentAtMs'>;
 
 export interface KeptBy {
   readonly clickLog: Pick<ClickLog, 'append'>;
-  readonly spool?: LinkSpool | undefined;
+  readonly spool?: ClickSpool | undefined;
 }
 
 interface Patience {
@@ -43,7 +46,7 @@ export function createKeepClick({ clickLog, spool, patienceMs = 100 }: KeptBy & 
     lines.add(click);
     return clickLog.append(lines, trace, network);
   };
-  const kept = async (click: Click, origin: ClickOrigin): Promise<'logged' | 'spooled'> => {
+  return async (click, origin) => {
     if (spool === undefined || spool.refusal() !== undefined) {
       await intoLog(click, origin);
       return 'logged';
@@ -54,14 +57,6 @@ export function createKeepClick({ clickLog, spool, patienceMs = 100 }: KeptBy & 
     }
     await spool.append(click);
     return 'spooled';
-  };
-  return async (click, origin) => {
-    try {
-      outcomes.inc({ outcome: await kept(click, origin) });
-    } catch (error) {
-      outcomes.inc({ outcome: 'unavailable' });
-      throw error;
-    }
   };
 }
 
@@ -84,8 +79,3 @@ async function isAcknowledged(append: Promise<void>, patienceMs: number): Promis
   clearTimeout(timer);
   return isInTime;
 }
-
-const outcomes = counter('link_clicks_total', 'Clicks of links, by where they were kept before the redirect', [
-  'outcome',
-]);
-for (const outcome of ['logged', 'spooled', 'unavailable']) outcomes.inc({ outcome }, 0);
