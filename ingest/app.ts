@@ -8,9 +8,11 @@
 import type { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import type { AuditTrail } from '../infra/audit/audit-trail.ts';
 import { brokenRule, shown } from '../infra/broken-rule.ts';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, Problem, ProblemSchema, refuseOtherMethods } from '../infra/http.ts';
+import { auditRefusals } from '../infra/http-audit.ts';
 import { type Client, type Clients, createClients } from '../infra/http-clients.ts';
 import { createRateLimit, type RateLimit } from '../infra/http-rate-limit.ts';
 import { keyModeOf } from '../infra/keys/config.ts';
@@ -35,6 +37,8 @@ export interface IngestDeps {
   readonly log: Logger;
   /** Left out: none is known, and who needs one is not let in. */
   readonly keys?: KnownKeys;
+  /** Records requests that a valid key was not enough for. Left out: nothing is recorded. */
+  readonly audit?: AuditTrail;
   /** Resolves when Kafka answers and has the topic. */
   readonly kafkaReady: () => Promise<void>;
   /** Throws unless every click that may be posted can be routed. */
@@ -102,11 +106,11 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
 }
 
 /** The server with all that does not depend on the route: limits, health, metrics and documentation. */
-function openServer(
-  { config, log, kafkaReady, rulesKnown, partitionsAgree = () => {}, life }: IngestDeps,
+async function openServer(
+  { config, log, kafkaReady, rulesKnown, partitionsAgree = () => {}, life, audit }: IngestDeps,
   guards: { readonly clients: Clients; readonly rateLimit: RateLimit; readonly keys: KeyGate },
 ): Promise<Http> {
-  return createHttp({
+  const http = await createHttp({
     title: 'Ad click ingest',
     description: 'Takes clicks, and answers when they are safely in the log.',
     tags: { clicks: 'Clicks in' },
@@ -119,6 +123,8 @@ function openServer(
     readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree, ...guards.keys.readiness },
     life,
   });
+  if (audit) auditRefusals(http, { trail: audit, clients: guards.clients });
+  return http;
 }
 
 interface Accepting {

@@ -3,6 +3,8 @@
  * answers every request that it has accepted.
  */
 import { setFlagsFromString } from 'node:v8';
+import { openAuditLog } from '../infra/audit/audit-log.ts';
+import { openAuditTrail } from '../infra/audit/audit-trail.ts';
 import { ConfigError } from '../infra/errors.ts';
 import { listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
@@ -65,6 +67,7 @@ await runProcess(log, async (stop, life) => {
   const keyMode = keyModeOf(config);
   await using keys =
     keyMode === 'off' ? undefined : followKeys({ kafka: createKafka(config, 'ingest-keys', log), names, log });
+  await using audit = openAuditTrail(openAuditLog(kafka, names), { log });
   await hotAds.ready(stop);
   if (keyMode === 'required') await keys?.ready(stop);
   if (stop.aborted) return;
@@ -75,6 +78,7 @@ await runProcess(log, async (stop, life) => {
     clickLog,
     log,
     ...(keys && { keys }),
+    audit,
     kafkaReady,
     rulesKnown: hotAds.check,
     partitionsAgree: hotAds.checkPartitions,

@@ -2,11 +2,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import cors from '@fastify/cors';
 import swaggerUi from '@fastify/swagger-ui';
+import { type AuditTrail, noTrail } from '../infra/audit/audit-trail.ts';
 import { cached } from '../infra/cached.ts';
 import type { ClickHouse } from '../infra/clickhouse/clickhouse.ts';
 import { clientSlots } from '../infra/client-slots.ts';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, type HttpOptions, refuseOtherMethods } from '../infra/http.ts';
+import { auditRequests } from '../infra/http-audit.ts';
 import { createClients } from '../infra/http-clients.ts';
 import { onDrain } from '../infra/http-drain.ts';
 import { createRateLimit } from '../infra/http-rate-limit.ts';
@@ -34,6 +36,7 @@ import { patientLog } from './log/patient-log.ts';
 import type { RequestLog } from './log/request-log.ts';
 import { oneReplica, type Replicas } from './replicas/replicas.ts';
 import { routeAds } from './routes/ads/ad-routes.ts';
+import { routeAudit } from './routes/audit/audit.ts';
 import { routeClickAudit } from './routes/clicks/click-audit.ts';
 import { routeDashboard } from './routes/dashboard/dashboard.ts';
 import { routeAllExports } from './routes/exports/export-routes.ts';
@@ -64,6 +67,8 @@ export interface QueryApiDeps {
   readonly keys?: KnownKeys & { readonly book: KeyRoutesDeps['keyBook'] };
   /** Left out: requests that change keys fail, because no broker is known. */
   readonly appendKeyChange?: KeyRoutesDeps['appendKeyChange'];
+  /** The audit log. Left out: nothing is recorded. Only tests leave it out. */
+  readonly audit?: AuditTrail;
   /** Takes jobs and stored filters. Left out: such requests fail, because no broker is known. */
   readonly requests?: RequestLog;
   /** Left out: requests about partitions fail, because no broker is known. */
@@ -85,6 +90,7 @@ export async function buildQueryApi({
   routing = () => Promise.resolve({ rules: [], partitionRules: [] }),
   keys = { ...unreadKeys, book: new KeyBook() },
   appendKeyChange = unasked,
+  audit = noTrail,
   requests = { append: unasked, [Symbol.asyncDispose]: () => Promise.resolve() },
   partitions = { read: unasked, grow: unasked },
   readiness,
@@ -116,6 +122,7 @@ export async function buildQueryApi({
     readiness: { clickhouse: () => clickhouse.ping(), ...keyGate.readiness, ...readiness },
     beforeScrape: createPipelineMetrics({ ...store, clickhouse, countedLog: patient, nodes, now }),
   });
+  auditRequests(http, { trail: audit, clients, personalParameters });
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
   // Listeners are let go when the drain begins. Their answers have no end, so to wait for them would take for ever.
@@ -147,6 +154,7 @@ const about = {
     pipeline: 'How far counting has come, whether the sums agree, what was not counted, and what is happening now',
     exports: 'All rows of a range, for other programs',
     keys: 'API keys, which a key with scope admin makes and ends',
+    audit: 'Who has done what, when, and from where',
   },
 };
 
@@ -182,6 +190,7 @@ type Version1Deps = Parameters<typeof routeAds>[1] &
   Parameters<typeof routeClickAudit>[1] &
   Parameters<typeof routeAllExports>[1] &
   Parameters<typeof routeLive>[1] &
+  Parameters<typeof routeAudit>[1] &
   KeyRoutesDeps & { readonly replicas: Replicas };
 
 /**
@@ -215,6 +224,7 @@ function routeVersion1(http: Http, deps: Version1Deps): void {
   routeAllExports(http, deps);
   routeLive(http, deps);
   routeKeys(http, deps);
+  routeAudit(http, deps);
   for (const [url, allowed] of [...paths]) refuseOtherMethods(http, url, allowed);
 }
 

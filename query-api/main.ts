@@ -1,4 +1,6 @@
 /** Runs the query API process, which answers over HTTP from ClickHouse. Several of these processes may run. */
+import { openAuditLog } from '../infra/audit/audit-log.ts';
+import { openAuditTrail } from '../infra/audit/audit-trail.ts';
 import { listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
 import { createKafka } from '../infra/kafka/client.ts';
@@ -29,11 +31,13 @@ await runProcess(log, async (stop, life) => {
   const { replicas, countedLog, reports, nodes: list } = store;
   await using keys = followKeys({ ...asked, log });
   await using keyLog = openKeyLog(asked.kafka, asked.names);
+  await using audit = openAuditTrail(openAuditLog(asked.kafka, asked.names), { log });
   await using requests = openRequestLog(asked.kafka, asked.names);
   const http = await buildQueryApi({
     ...{ config, clickhouse: replicas.clickhouse, replicas, nodes: { list, reports } },
     ...{ log, now: Date.now, countedLog, requests, keys },
     appendKeyChange: keyLog.append,
+    audit,
     routing: countedLog.routing,
     partitions: partitionsOver({ ...asked, terms, record, log }),
     readiness: { hotAds: () => record.book.check(), partitions: record.check },

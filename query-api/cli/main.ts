@@ -18,6 +18,7 @@ const commands = {
   reconcile: async () => (await import('./job-commands.ts')).reconcileCommand(),
   jobs: async () => (await import('./job-commands.ts')).jobsCommand(),
   partitions: async () => (await import('./partitions-command.ts')).partitionsCommand(),
+  audit: async () => (await import('./audit-command.ts')).auditCommand(),
   keys: async () => (await import('./keys-commands.ts')).keysCommand(),
   quarantine: async () => {
     const { quarantineCommand } = await import('./quarantine-commands.ts');

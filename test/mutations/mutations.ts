@@ -1179,8 +1179,8 @@ export const mutations: readonly Mutation[] = [
     file: 'aggregator/sink/sink.ts',
     edits: [
       [
-        "'write-offs'] as const).map(names.topic),\n    isolation: 'read_committed',",
-        "'write-offs'] as const).map(names.topic),\n    isolation: 'read_uncommitted',",
+        "'write-offs', 'audit'] as const).map(names.topic),\n    isolation: 'read_committed',",
+        "'write-offs', 'audit'] as const).map(names.topic),\n    isolation: 'read_uncommitted',",
       ],
     ],
     integration: 'test/integration/job-log.test.ts',

@@ -42,7 +42,8 @@ export function routeExports(http: Http, deps: ExportDeps): void {
       throw new Problem(503, 'exports_busy', 'too many exports are running (EXPORT_MAX_RUNNING): try again', {}, 10);
     });
 
-  http.get('/v1/exports/ad_minutes', { schema: minutesSchema, config: { scope: 'read' } }, async (request, reply) => {
+  const minutesConfig = { scope: 'read', audit: 'read' } as const;
+  http.get('/v1/exports/ad_minutes', { schema: minutesSchema, config: minutesConfig }, async (request, reply) => {
     const { ad_id: adIds = [], country, to } = request.query;
     const countries = country === undefined ? [] : sameCountry(country);
     const selection = { ...rangeOf(request.query, rules()), countries, adIds };
