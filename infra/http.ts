@@ -23,6 +23,7 @@ import type { Logger } from './log.ts';
 import { completeDocument, type OpenApiParts } from './openapi.ts';
 import { asProblem, Problem, ProblemSchema, sendProblem } from './problem.ts';
 import { release } from './release.ts';
+import type { ServerTls } from './tls/server-tls.ts';
 import { mintTraceId, traceContextOf } from './trace-context.ts';
 
 export type { Http } from './http-instance.ts';
@@ -47,6 +48,8 @@ export interface HttpOptions extends Operations, GuardedRoutes {
   readonly servesPages: boolean;
   /** Where what an answer needs is given up with it. */
   readonly answers?: AnswerLimits;
+  /** Left out: it speaks HTTP alone. Operations on a port of their own always do. */
+  readonly tls?: ServerTls | undefined;
   /** Of the process: by it the server knows when to leave, and how long it may take. */
   readonly life?: Life | undefined;
 }
@@ -56,12 +59,15 @@ const requestTimeoutMs = 30_000;
 
 const maxHeaderBytes = 16_384;
 
+/** Of Node's servers. */
+const httpLimits = { connectionsCheckingInterval: 5_000, headersTimeout: 15_000, maxHeaderSize: maxHeaderBytes };
+
 /** The servers of their own that operations have. */
 const operationsOf = new WeakMap<Http, { readonly http: Http; readonly port: number }>();
 
 export async function createHttp(options: HttpOptions): Promise<Http> {
   const { config, clients = createClients(), rateLimit, operationsPort = 0 } = options;
-  const http = createServer(options);
+  const http = createServer(options, options.tls);
   requireScopes(http, options);
   limitConnections(http.server, clients, config);
   const drain = drainable(http, options.log, options.life);
@@ -69,7 +75,9 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   const checkHost = createHostCheck(config);
   guardRequests(http, { checkHost, clients, rateLimit, admit: admission(clients, options) });
   if (options.answers) followAskers(http, clients, options.answers);
-  if (options.servesPages) await protectPages(http, clients);
+  if (options.tls) speakTls(http, options.tls);
+  if (options.servesPages) await protectPages(http);
+  if (options.servesPages || options.tls) demandTls(http, clients);
   await http.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -102,7 +110,7 @@ export async function listen(http: Http, host: string, port: number): Promise<st
   return await http.listen({ host, port });
 }
 
-function createServer({ log, bodyLimitBytes }: HttpOptions): Http {
+function createServer({ log, bodyLimitBytes }: HttpOptions, tls?: ServerTls): Http {
   const http = fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'trace_id' }),
@@ -123,7 +131,8 @@ function createServer({ log, bodyLimitBytes }: HttpOptions): Http {
     // A URL that cannot be decoded fails before any route or error handler is found.
     frameworkErrors: (error, request, reply) => sendProblem(reply, asProblem(error, request)),
     clientErrorHandler: answerClientError,
-    http: { connectionsCheckingInterval: 5_000, headersTimeout: 15_000, maxHeaderSize: maxHeaderBytes },
+    http: httpLimits,
+    ...(tls ? { https: { ...httpLimits, ...tls.options } } : {}),
     ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array', allErrors: false } },
   }).withTypeProvider<TypeBoxProvider>();
 
@@ -153,9 +162,21 @@ function operateApart(service: Http, options: HttpOptions, operated: OperatedSer
   operationsOf.set(service, { http, port });
 }
 
-async function protectPages(http: Http, clients: Clients): Promise<void> {
+/** The certificate is the one in its files, for as long as the server is there. */
+function speakTls(http: Http, tls: ServerTls): void {
+  const following = tls.follow(http.server);
+  http.addHook('onClose', async () => following.stop());
+}
+
+async function protectPages(http: Http): Promise<void> {
   await http.register(helmet, { contentSecurityPolicy: false, strictTransportSecurity: false, global: true });
-  // Over plain HTTP browsers ignore it, and who answers so behind a name that has no TLS claims what is not so.
+}
+
+/**
+ * Browsers are told to come back over TLS. Over plain HTTP they ignore it, and who answers so behind a name that has no
+ * TLS claims what is not so.
+ */
+function demandTls(http: Http, clients: Clients): void {
   http.addHook('onRequest', (request, reply, done) => {
     if (clients.isOverTls(request.raw)) reply.header('strict-transport-security', 'max-age=31536000');
     done();

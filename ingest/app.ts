@@ -11,7 +11,7 @@ import { Type } from 'typebox';
 import type { AuditTrail } from '../infra/audit/audit-trail.ts';
 import { brokenRule, shown } from '../infra/broken-rule.ts';
 import { Retryable } from '../infra/errors.ts';
-import { createHttp, type Http, Problem, ProblemSchema, refuseOtherMethods } from '../infra/http.ts';
+import { createHttp, type Http, type HttpOptions, Problem, ProblemSchema, refuseOtherMethods } from '../infra/http.ts';
 import { auditRefusals } from '../infra/http-audit.ts';
 import { type Client, type Clients, createClients } from '../infra/http-clients.ts';
 import { createRateLimit, type RateLimit } from '../infra/http-rate-limit.ts';
@@ -48,6 +48,8 @@ export interface IngestDeps {
   /** Epoch ms: the time of receipt. */
   readonly now?: () => number;
   readonly life?: Life;
+  /** Left out: it speaks HTTP. */
+  readonly tls?: HttpOptions['tls'];
 }
 
 export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
@@ -107,7 +109,7 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
 
 /** The server with all that does not depend on the route: limits, health, metrics and documentation. */
 async function openServer(
-  { config, log, kafkaReady, rulesKnown, partitionsAgree = () => {}, life, audit }: IngestDeps,
+  { config, log, kafkaReady, rulesKnown, partitionsAgree = () => {}, life, tls, audit }: IngestDeps,
   guards: { readonly clients: Clients; readonly rateLimit: RateLimit; readonly keys: KeyGate },
 ): Promise<Http> {
   const http = await createHttp({
@@ -122,6 +124,7 @@ async function openServer(
     servesPages: false,
     readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree, ...guards.keys.readiness },
     life,
+    tls,
   });
   if (audit) auditRefusals(http, { trail: audit, clients: guards.clients });
   return http;

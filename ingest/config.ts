@@ -6,6 +6,7 @@ import { type Static, Type } from 'typebox';
 import { KafkaConfig, ProcessConfig } from '../infra/config.ts';
 import { ConfigError } from '../infra/errors.ts';
 import { KeysConfig } from '../infra/keys/config.ts';
+import { TlsConfig } from '../infra/tls/config.ts';
 import { type TrustedProxies, trustedProxies } from '../infra/trusted-proxies.ts';
 import type { SplitSettings } from './hot-ads/announcements.ts';
 import { HotAdConfig } from './hot-ads/rule.ts';
@@ -16,6 +17,7 @@ export const IngestConfig = Type.Object({
   ...ProcessConfig.properties,
   ...KafkaConfig.properties,
   ...KeysConfig.properties,
+  ...TlsConfig.properties,
   INGEST_PORT: Type.Integer({
     default: 8080,
     minimum: 0,

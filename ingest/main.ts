@@ -16,6 +16,7 @@ import { followKeys } from '../infra/keys/key-follower.ts';
 import { aborted, runProcess } from '../infra/process.ts';
 import { beginProgram } from '../infra/program.ts';
 import { retrying } from '../infra/retry.ts';
+import { openServerTls } from '../infra/tls/server-tls.ts';
 import { names as namesOf } from '../infra/topics.ts';
 import { createAckChain } from './ack-chain.ts';
 import { buildIngestApp } from './app.ts';
@@ -35,6 +36,7 @@ const { config, log } = await beginProgram('ingest', IngestConfig);
 await runProcess(log, async (stop, life) => {
   checkRelations(config);
   tellKeyMode(config, log);
+  const tls = openServerTls(config, { log });
   const kafka = createKafka(config, 'ingest', log, config.INGEST_PRODUCE_TIMEOUT_MS);
   const names = namesOf(config.TOPIC_PREFIX);
   const topic = names.topic('clicks');
@@ -83,6 +85,7 @@ await runProcess(log, async (stop, life) => {
     rulesKnown: hotAds.check,
     partitionsAgree: hotAds.checkPartitions,
     life,
+    tls,
   });
   const url = await listen(http, config.HOST, config.INGEST_PORT);
   log.info({ url, topic }, 'listening');

@@ -76,6 +76,8 @@ export interface QueryApiDeps {
   /** Further checks that must pass before the process is ready. */
   readonly readiness?: HttpOptions['readiness'];
   readonly life?: Life;
+  /** Left out: it speaks HTTP. */
+  readonly tls?: HttpOptions['tls'];
   readonly wait?: StatusDeps['wait'];
 }
 
@@ -95,6 +97,7 @@ export async function buildQueryApi({
   partitions = { read: unasked, grow: unasked },
   readiness,
   life,
+  tls,
   wait = sleep,
 }: QueryApiDeps): Promise<Http> {
   const patient = patientLog(countedLog, now, replicas.each);
@@ -116,7 +119,7 @@ export async function buildQueryApi({
   const http = await createHttp({
     ...about,
     ...httpLimitsOf(config),
-    ...{ config, clients, log, life },
+    ...{ config, clients, log, life, tls },
     servesPages: true,
     ...{ keys: keyGate, personalParameters, openPages: ['/docs', '/dashboard', '*'] },
     readiness: { clickhouse: () => clickhouse.ping(), ...keyGate.readiness, ...readiness },

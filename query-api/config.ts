@@ -7,6 +7,7 @@ import { type Static, Type } from 'typebox';
 import { explained } from '../infra/broken-rule.ts';
 import { ClickHouseConfig, KafkaConfig, ProcessConfig } from '../infra/config.ts';
 import { KeysConfig } from '../infra/keys/config.ts';
+import { TlsConfig } from '../infra/tls/config.ts';
 import { type TrustedProxies, trustedProxies } from '../infra/trusted-proxies.ts';
 import { HotAdConfig } from '../ingest/hot-ads/rule.ts';
 
@@ -14,6 +15,7 @@ export const QueryApiConfig = Type.Object({
   ...ProcessConfig.properties,
   ...KafkaConfig.properties,
   ...KeysConfig.properties,
+  ...TlsConfig.properties,
   ...HotAdConfig.properties,
   ...ClickHouseConfig.properties,
   QUERY_API_PORT: Type.Integer({

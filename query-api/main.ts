@@ -9,6 +9,7 @@ import { followKeys } from '../infra/keys/key-follower.ts';
 import { openKeyLog } from '../infra/keys/key-log.ts';
 import { aborted, runProcess } from '../infra/process.ts';
 import { beginProgram } from '../infra/program.ts';
+import { openServerTls } from '../infra/tls/server-tls.ts';
 import { names } from '../infra/topics.ts';
 import { followPartitions } from '../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
@@ -23,6 +24,7 @@ const { config, log } = await beginProgram('query-api', QueryApiConfig);
 await runProcess(log, async (stop, life) => {
   trustedProxiesOf(config);
   tellKeyMode(config, log);
+  const tls = openServerTls(config, { log });
   const asked = { kafka: createKafka(config, 'query-api', log), names: names(config.TOPIC_PREFIX) };
   const terms = hotAdTermsOf(config);
   await using record = followPartitions({ ...asked, terms, log });
@@ -42,6 +44,7 @@ await runProcess(log, async (stop, life) => {
     partitions: partitionsOver({ ...asked, terms, record, log }),
     readiness: { hotAds: () => record.book.check(), partitions: record.check },
     life,
+    tls,
   });
   await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
   const url = await listen(http, config.HOST, config.QUERY_API_PORT);
