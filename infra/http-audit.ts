@@ -5,7 +5,8 @@
  * - every request of a route that needs a key and is not a read (`act`);
  * - every read of a route that needs `read:personal` or `admin`, every read with a parameter that asks for one person's
  *   clicks, and exports, which say `audit: 'read'` in their config (`read`);
- * - every request that got 403 although its key is valid (`refused`).
+ * - every request that got 403 although its key is valid (`refused`). This is also for servers whose acts are recorded
+ *   elsewhere: posted clicks are in the log themselves.
  *
  * A request whose record cannot be written is not carried out, and gets 503. A request that breaks a rule of its route
  * (400) is not recorded, because nothing was attempted that could have happened.
@@ -35,7 +36,7 @@ export interface AuditedServer {
   readonly personalParameters?: readonly string[];
 }
 
-/** Must be called before the routes are registered that it shall cover. */
+/** Records acts and reads. Must be called before the routes are registered that it shall cover. */
 export function auditRequests(http: Http, { trail, clients, personalParameters = [] }: AuditedServer): void {
   const running = new WeakMap<FastifyRequest, Ended>();
   http.addHook('preHandler', async request => {
@@ -53,11 +54,10 @@ export function auditRequests(http: Http, { trail, clients, personalParameters =
     running.delete(request);
     await end?.(reply.statusCode);
   });
-  auditRefusals(http, { trail, clients });
 }
 
-/** Records only refused requests, on a server whose acts are recorded elsewhere: clicks are in the log themselves. */
-export function auditRefusals(http: Http, { trail, clients }: AuditedServer): void {
+/** Records requests that got 403 although their key is valid. */
+export function auditRefusals(http: Http, trail: AuditTrail, clients: Pick<Clients, 'of'>): void {
   http.addHook('onError', (request, _reply, error, done) => {
     const key =
       error instanceof Problem && error.status === 403 ? (keyRefusedWith(error) ?? request.apiKey) : undefined;

@@ -5,8 +5,10 @@
 import helmet from '@fastify/helmet';
 import swagger from '@fastify/swagger';
 import { type FastifyBaseLogger, type FastifyError, fastify, LogController } from 'fastify';
+import type { AuditTrail } from './audit/audit-trail.ts';
 import type { ProcessConfig } from './config.ts';
 import { type AnswerLimits, followAskers } from './http-askers.ts';
+import { auditRefusals } from './http-audit.ts';
 import { type Clients, createClients } from './http-clients.ts';
 import { answerClientError, limitConnections } from './http-connections.ts';
 import { drainable } from './http-drain.ts';
@@ -48,6 +50,8 @@ export interface HttpOptions extends Operations, GuardedRoutes {
   readonly servesPages: boolean;
   /** Where what an answer needs is given up with it. */
   readonly answers?: AnswerLimits;
+  /** Records requests for which a valid key was not enough. Left out: nobody does. */
+  readonly audit?: AuditTrail | undefined;
   /** Left out: it speaks HTTP alone. Operations on a port of their own always do. */
   readonly tls?: ServerTls | undefined;
   /** Of the process: by it the server knows when to leave, and how long it may take. */
@@ -75,6 +79,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   const checkHost = createHostCheck(config);
   guardRequests(http, { checkHost, clients, rateLimit, admit: admission(clients, options) });
   if (options.answers) followAskers(http, clients, options.answers);
+  if (options.audit) auditRefusals(http, options.audit, clients);
   if (options.tls) speakTls(http, options.tls);
   if (options.servesPages) await protectPages(http);
   if (options.servesPages || options.tls) demandTls(http, clients);

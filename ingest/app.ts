@@ -8,11 +8,9 @@
 import type { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import type { AuditTrail } from '../infra/audit/audit-trail.ts';
 import { brokenRule, shown } from '../infra/broken-rule.ts';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, type HttpOptions, Problem, ProblemSchema, refuseOtherMethods } from '../infra/http.ts';
-import { auditRefusals } from '../infra/http-audit.ts';
 import { type Client, type Clients, createClients } from '../infra/http-clients.ts';
 import { createRateLimit, type RateLimit } from '../infra/http-rate-limit.ts';
 import { keyModeOf } from '../infra/keys/config.ts';
@@ -41,7 +39,7 @@ export interface IngestDeps {
   /** Left out: none is known, and who needs one is not let in. */
   readonly keys?: KnownKeys;
   /** Records requests that a valid key was not enough for. Left out: nothing is recorded. */
-  readonly audit?: AuditTrail;
+  readonly audit?: HttpOptions['audit'];
   /** Of click links. Left out: there are none. */
   readonly linkKeys?: () => LinkKeys;
   /** Where clicks of links are kept that Kafka does not take. */
@@ -117,11 +115,11 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
 }
 
 /** The server with all that does not depend on the route: limits, health, metrics and documentation. */
-async function openServer(
+function openServer(
   { config, log, kafkaReady, rulesKnown, partitionsAgree = () => {}, life, tls, audit }: IngestDeps,
   guards: { readonly clients: Clients; readonly rateLimit: RateLimit; readonly keys: KeyGate },
 ): Promise<Http> {
-  const http = await createHttp({
+  return createHttp({
     title: 'Ad click ingest',
     description: 'Takes clicks, and answers when they are safely in the log.',
     tags: { clicks: 'Clicks in' },
@@ -132,11 +130,8 @@ async function openServer(
     operationsPort: config.INGEST_OPS_PORT,
     servesPages: false,
     readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree, ...guards.keys.readiness },
-    life,
-    tls,
+    ...{ life, tls, audit },
   });
-  if (audit) auditRefusals(http, { trail: audit, clients: guards.clients });
-  return http;
 }
 
 interface Accepting {

@@ -78,18 +78,12 @@ await runProcess(log, async (stop, life) => {
   requireUsableKey(config, keys?.book.list() ?? [], ['ingest'], Date.now());
   const kafkaReady = () => probe.check();
   const http = await buildIngestApp({
-    config,
-    clickLog,
-    log,
+    ...{ config, clickLog, log, audit, tls, life, kafkaReady },
     ...(keys && { keys }),
-    audit,
     linkKeys: links.linkKeys,
     spool: links.spool,
-    kafkaReady,
     rulesKnown: hotAds.check,
     partitionsAgree: hotAds.checkPartitions,
-    life,
-    tls,
   });
   const url = await listen(http, config.HOST, config.INGEST_PORT);
   log.info({ url, topic }, 'listening');

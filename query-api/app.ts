@@ -81,6 +81,7 @@ export interface QueryApiDeps {
   readonly wait?: StatusDeps['wait'];
 }
 
+/** Long because it wires everything that the server has, each part once. */
 export async function buildQueryApi({
   config,
   clickhouse,
@@ -119,7 +120,7 @@ export async function buildQueryApi({
   const http = await createHttp({
     ...about,
     ...httpLimitsOf(config),
-    ...{ config, clients, log, life, tls },
+    ...{ config, clients, log, life, tls, audit },
     servesPages: true,
     ...{ keys: keyGate, personalParameters, openPages: ['/docs', '/dashboard', '*'] },
     readiness: { clickhouse: () => clickhouse.ping(), ...keyGate.readiness, ...readiness },

@@ -32,25 +32,7 @@ export interface AuditTrailOptions {
 
 export function openAuditTrail(auditLog: AuditLog, { log, now = Date.now }: AuditTrailOptions): AuditTrail {
   const repeatedReads = new RepeatedReads();
-  const before = async (entry: AuditEntry) => {
-    try {
-      await auditLog.append(entry);
-      written.inc({ kind: entry.kind });
-    } catch (error) {
-      failed.inc({ when: 'before' });
-      log.error({ why: messageOf(error), action: entry.action }, 'audit record not written: the request is refused');
-      throw error;
-    }
-  };
-  const after = async (entry: AuditEntry) => {
-    try {
-      await auditLog.append(entry);
-    } catch (error) {
-      failed.inc({ when: 'after' });
-      const { id, action, status, requests } = entry;
-      log.error({ why: messageOf(error), id, action, status, requests }, 'audit record not completed');
-    }
-  };
+  const { before, after } = writingTo(auditLog, log);
   const closeDue = async (at: number) => {
     const due = repeatedReads.due(at).filter(({ step }) => step > 0);
     await Promise.all(due.map(after));
@@ -93,6 +75,30 @@ export function openAuditTrail(auditLog: AuditLog, { log, now = Date.now }: Audi
 }
 
 const closeEveryMs = 1_000;
+
+/** Writes records before anything happens, or after: then it is too late to refuse. */
+function writingTo(auditLog: AuditLog, log: Logger) {
+  const before = async (entry: AuditEntry) => {
+    try {
+      await auditLog.append(entry);
+      written.inc({ kind: entry.kind });
+    } catch (error) {
+      failed.inc({ when: 'before' });
+      log.error({ why: messageOf(error), action: entry.action }, 'audit record not written: the request is refused');
+      throw error;
+    }
+  };
+  const after = async (entry: AuditEntry) => {
+    try {
+      await auditLog.append(entry);
+    } catch (error) {
+      failed.inc({ when: 'after' });
+      const { id, action, status, requests } = entry;
+      log.error({ why: messageOf(error), id, action, status, requests }, 'audit record not completed');
+    }
+  };
+  return { before, after };
+}
 
 /** Records nothing. For servers that have no brokers, which only tests build. */
 export const noTrail: AuditTrail = {

@@ -31,8 +31,6 @@ export interface WantedEntries extends TimeRange {
   readonly kind?: string | undefined;
 }
 
-export type AuditRecords = ReturnType<typeof createAuditRecords>;
-
 export function createAuditRecords(clickhouse: Reader, { timeoutMs }: { readonly timeoutMs: number }) {
   return {
     /** Returns entries from newest to oldest, those behind `after`. */

@@ -50,7 +50,7 @@ export const ingestDocument = () => documented(ingest);
 /** With nothing behind it: whatever gets as far as asking fails. */
 export async function queryApi(
   env: Record<string, string> = {},
-  deps: Partial<Pick<QueryApiDeps, 'keys' | 'appendKeyChange' | 'audit' | 'log'>> = {},
+  deps: Partial<Pick<QueryApiDeps, 'keys' | 'appendKeyChange' | 'audit' | 'log' | 'tls'>> = {},
 ): Promise<Http> {
   return await buildQueryApi({
     config: loadConfig(QueryApiConfig, env),
