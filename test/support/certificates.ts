@@ -13,6 +13,8 @@ export interface Wanted {
   readonly name: string;
   /** Whether it is an authority. */
   readonly isAuthority?: boolean;
+  /** Names for which it is good. Left out: those of loopback. */
+  readonly names?: readonly string[];
   /** Left out: it signs itself. */
   readonly by?: Made;
   /** As openssl wants them: `20200101000000Z`. Left out: for ten days from now on. */
@@ -30,7 +32,7 @@ export function certificates(): Certificates {
   let serial = 0;
   return {
     folder,
-    make({ name, isAuthority = false, by, from, until }) {
+    make({ name, isAuthority = false, names, by, from, until }) {
       const at = (file: string) => join(folder, `${++serial}-${file}`);
       const [keyFile, requestFile, certFile, extensions] = [at('key.pem'), at('csr.pem'), at('cert.pem'), at('ext')];
       const openssl = (...args: readonly string[]) => execFileSync('openssl', args, { stdio: 'pipe', cwd: folder });
@@ -39,7 +41,10 @@ export function certificates(): Certificates {
       const use = isAuthority
         ? 'basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign'
         : 'basicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth,clientAuth';
-      writeFileSync(extensions, `${use}\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n`);
+      writeFileSync(
+        extensions,
+        `${use}\nsubjectAltName=${names?.map(each => `DNS:${each}`) ?? 'DNS:localhost,IP:127.0.0.1'}\n`,
+      );
       const database = at('ca.txt');
       writeFileSync(database, '');
       writeFileSync(`${database}.attr`, 'unique_subject = no\n');
