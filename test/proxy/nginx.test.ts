@@ -158,7 +158,7 @@ describe('the reverse proxy', () => {
     const status_ = await ask('GET', '/v1/status');
     expect(status_.status).toBe(200);
     expect(status_.headers['strict-transport-security']).toBe('max-age=31536000');
-    expect((await ask('GET', '/dashboard/')).status).toBe(200);
+    for (const path of ['/', '/dashboard/main.js', '/docs/']) expect((await ask('GET', path)).status).toBe(200);
     expect((await ask('GET', '/c/ad-1')).text).toContain('"code"');
   });
 
