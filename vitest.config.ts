@@ -72,6 +72,8 @@ export default defineConfig({
           maxWorkers: Math.max(3, availableParallelism()),
         },
       },
+      // With a real nginx, where there is one (test/run.ts).
+      { test: { ...apart, name: 'proxy', include: ['test/proxy/**/*.test.ts'] } },
       { test: { ...apart, name: 'browser', include: ['test/browser/**/*.test.ts'], fileParallelism: false } },
     ],
   },

@@ -1,6 +1,7 @@
 /**
  * CONTRACT: defines the records of jobs and of people on topics `job-requests`, `job-results`, `seals`, `filters` and
- * `write-offs`, which the sink copies into ClickHouse.
+ * `write-offs`, which the sink copies into ClickHouse. It copies those of topic `audit` with them, whose shape is
+ * defined in infra/audit/audit-record.ts.
  *
  * As in ad-minute.ts, the record header `kind` says to which table the lines belong, and `adclicks_format` says in
  * which format they are. All lines except those of `ad-minute` are objects, which may gain fields.
@@ -17,6 +18,7 @@
  * The order holds within one topic. Rows that belong together but stand in several topics identify themselves: a seal,
  * for instance, is complete in itself.
  */
+import { auditFormat, auditKind } from '../infra/audit/audit-record.ts';
 
 export type JobRecordKind =
   | 'diff'
@@ -38,7 +40,7 @@ export type JobRecordKind =
 export type RequestKind = 'job' | 'cancellation' | 'filter' | 'former-filter' | 'seal';
 
 export interface RowStep {
-  readonly kind: JobRecordKind | RequestKind;
+  readonly kind: JobRecordKind | RequestKind | typeof auditKind;
   readonly table: string;
 }
 
@@ -57,6 +59,7 @@ export const rowSteps: readonly RowStep[] = [
   { kind: 'former-filter', table: 'stored_filter' },
   { kind: 'filter', table: 'stored_filter' },
   { kind: 'cancellation', table: 'replay_cancellation' },
+  { kind: auditKind, table: 'audit_record' },
   { kind: 'conservation-check', table: 'conservation_check' },
   { kind: 'replica-check', table: 'replica_check' },
   { kind: 'job', table: 'replay_job' },
@@ -68,7 +71,7 @@ export const jobRecordFormat = 1;
 
 /** The formats of each kind that this release can read. */
 export const jobRecordFormats: Readonly<Record<string, readonly number[]>> = Object.fromEntries(
-  rowSteps.map(({ kind }) => [kind, [1]]),
+  rowSteps.map(({ kind }) => [kind, [kind === auditKind ? auditFormat : jobRecordFormat]]),
 );
 
 /**

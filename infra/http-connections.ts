@@ -3,11 +3,14 @@
  * HTTP. Node itself limits the time for headers, for a request, and between requests (http.ts).
  *
  * When there is little room, connections that nobody uses are closed first. A refused connection gets a problem as its
- * answer, although nothing of it was read: it may be a client whose pool is too large.
+ * answer, although nothing of it was read: it may be a client whose pool is too large. With TLS there is no such answer,
+ * because it would need the handshake that the limit is to save.
  */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
+import { TLSSocket, Server as TlsServer } from 'node:tls';
 import type { Clients } from './http-clients.ts';
+import { countRefusal } from './http-refusals.ts';
 import { Problem, problemText } from './problem.ts';
 
 export interface ConnectionLimits {
@@ -32,9 +35,10 @@ export function limitConnections(server: Server, clients: Clients, limits: Conne
   let refusing = 0;
   let idleClosedAt = Number.NEGATIVE_INFINITY;
 
+  const isTls = server instanceof TlsServer;
   const refuse = (socket: Socket, problem: Problem) => {
     const text = problemText(problem);
-    if (refusing >= maxRefusals) return socket.destroy();
+    if (isTls || refusing >= maxRefusals) return socket.destroy();
     refusing++;
     const timer = setTimeout(() => socket.destroy(), refusalMs);
     socket.on('error', () => socket.destroy());
@@ -69,9 +73,22 @@ export function limitConnections(server: Server, clients: Clients, limits: Conne
 
 /** Answers an error before there is a request, also with a problem, and ends the connection. */
 export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (isOfHandshake(error, socket)) {
+    countRefusal('tls_handshake');
+    socket.destroy();
+    return;
+  }
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
   if (socket.writable) socket.write(problemText(problemOf(error.code)));
   socket.destroy(error);
+}
+
+/**
+ * Another version, no TLS at all, or no certificate of the client, of which Node says only here that it was the reason.
+ * There is no TLS yet in which it could be answered.
+ */
+function isOfHandshake({ code = '' }: NodeJS.ErrnoException, socket: Socket): boolean {
+  return socket instanceof TLSSocket && (/^ERR_(SSL|TLS)_/.test(code) || Boolean(socket.authorizationError));
 }
 
 function problemOf(code: string | undefined): Problem {

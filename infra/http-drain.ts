@@ -9,6 +9,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Server as TlsServer } from 'node:tls';
 import type { Http } from './http-instance.ts';
 import { operationPaths } from './http-operations.ts';
 import type { Life } from './life.ts';
@@ -83,7 +84,9 @@ export function drainable(http: Http, log: Logger, life: Life | undefined): Http
   life?.leaving.addEventListener('abort', leave, { once: true });
   life?.stop.addEventListener('abort', begin, { once: true });
 
-  http.server.on('connection', socket => {
+  // Requests are read from the socket that decrypts, which comes after the handshake.
+  const opened = http.server instanceof TlsServer ? 'secureConnection' : 'connection';
+  http.server.on(opened, (socket: Socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });

@@ -19,6 +19,7 @@ const reasons = [
   'body_evicted',
   'request_timeout',
   'header_too_large',
+  'tls_handshake',
   'too_many_connections',
   'client_connections',
   'too_many_listeners',

@@ -5,8 +5,10 @@
 import helmet from '@fastify/helmet';
 import swagger from '@fastify/swagger';
 import { type FastifyBaseLogger, type FastifyError, fastify, LogController } from 'fastify';
+import type { AuditTrail } from './audit/audit-trail.ts';
 import type { ProcessConfig } from './config.ts';
 import { type AnswerLimits, followAskers } from './http-askers.ts';
+import { auditRefusals } from './http-audit.ts';
 import { type Clients, createClients } from './http-clients.ts';
 import { answerClientError, limitConnections } from './http-connections.ts';
 import { drainable } from './http-drain.ts';
@@ -24,6 +26,7 @@ import type { Logger } from './log.ts';
 import { completeDocument, type OpenApiParts } from './openapi.ts';
 import { asProblem, Problem, ProblemSchema, sendProblem } from './problem.ts';
 import { release } from './release.ts';
+import type { ServerTls } from './tls/server-tls.ts';
 import { mintTraceId, traceContextOf } from './trace-context.ts';
 
 export type { Http } from './http-instance.ts';
@@ -52,6 +55,10 @@ export interface HttpOptions extends Operations, GuardedRoutes {
   readonly servesBrowserClicks?: boolean;
   /** Where what an answer needs is given up with it. */
   readonly answers?: AnswerLimits;
+  /** Records requests for which a valid key was not enough. Left out: nobody does. */
+  readonly audit?: AuditTrail | undefined;
+  /** Left out: it speaks HTTP alone. Operations on a port of their own always do. */
+  readonly tls?: ServerTls | undefined;
   /** Of the process: by it the server knows when to leave, and how long it may take. */
   readonly life?: Life | undefined;
 }
@@ -61,12 +68,15 @@ const requestTimeoutMs = 30_000;
 
 const maxHeaderBytes = 16_384;
 
+/** Of Node's servers. */
+const httpLimits = { connectionsCheckingInterval: 5_000, headersTimeout: 15_000, maxHeaderSize: maxHeaderBytes };
+
 /** The servers of their own that operations have. */
 const operationsOf = new WeakMap<Http, { readonly http: Http; readonly port: number }>();
 
 export async function createHttp(options: HttpOptions): Promise<Http> {
   const { config, clients = createClients(), rateLimit, withinQuotas, operationsPort = 0 } = options;
-  const http = createServer(options);
+  const http = createServer(options, options.tls);
   requireScopes(http, options);
   limitConnections(http.server, clients, config);
   const drain = drainable(http, options.log, options.life);
@@ -74,7 +84,10 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   const checkHost = createHostCheck(config);
   guardRequests(http, { checkHost, clients, rateLimit, admit: admission(clients, options), withinQuotas });
   if (options.answers) followAskers(http, clients, options.answers);
-  if (options.servesPages) await protectPages(http, clients);
+  if (options.audit) auditRefusals(http, options.audit, clients);
+  if (options.tls) speakTls(http, options.tls);
+  if (options.servesPages) await protectPages(http);
+  if (options.servesPages || options.tls) demandTls(http, clients);
   await http.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -107,7 +120,7 @@ export async function listen(http: Http, host: string, port: number): Promise<st
   return await http.listen({ host, port });
 }
 
-function createServer({ log, bodyLimitBytes }: HttpOptions): Http {
+function createServer({ log, bodyLimitBytes }: HttpOptions, tls?: ServerTls): Http {
   const http = fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'trace_id' }),
@@ -128,7 +141,8 @@ function createServer({ log, bodyLimitBytes }: HttpOptions): Http {
     // A URL that cannot be decoded fails before any route or error handler is found.
     frameworkErrors: (error, request, reply) => sendProblem(reply, asProblem(error, request)),
     clientErrorHandler: answerClientError,
-    http: { connectionsCheckingInterval: 5_000, headersTimeout: 15_000, maxHeaderSize: maxHeaderBytes },
+    http: httpLimits,
+    ...(tls ? { https: { ...httpLimits, ...tls.options } } : {}),
     ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array', allErrors: false } },
   }).withTypeProvider<TypeBoxProvider>();
 
@@ -158,9 +172,21 @@ function operateApart(service: Http, options: HttpOptions, operated: OperatedSer
   operationsOf.set(service, { http, port });
 }
 
-async function protectPages(http: Http, clients: Clients): Promise<void> {
+/** The certificate is the one in its files, for as long as the server is there. */
+function speakTls(http: Http, tls: ServerTls): void {
+  const following = tls.follow(http.server);
+  http.addHook('onClose', async () => following.stop());
+}
+
+async function protectPages(http: Http): Promise<void> {
   await http.register(helmet, { contentSecurityPolicy: false, strictTransportSecurity: false, global: true });
-  // Over plain HTTP browsers ignore it, and who answers so behind a name that has no TLS claims what is not so.
+}
+
+/**
+ * Browsers are told to come back over TLS. Over plain HTTP they ignore it, and who answers so behind a name that has no
+ * TLS claims what is not so.
+ */
+function demandTls(http: Http, clients: Clients): void {
   http.addHook('onRequest', (request, reply, done) => {
     if (clients.isOverTls(request.raw)) reply.header('strict-transport-security', 'max-age=31536000');
     done();

@@ -11,7 +11,8 @@
  * `filters`, and differences that were written off in `write-offs`. The partition of `job-requests` is also what the
  * job runners compete for: its owner runs the jobs. `keys` has the API keys (infra/keys/key-record.ts), and ingest and
  * query API read it from its beginning. By `quota-members` they know how many of them share the quotas of those keys
- * (infra/quotas/). Where records have keys, the last record of a key is kept forever.
+ * (infra/quotas/). `audit` says who has asked for what (infra/audit/audit-record.ts). Where records have keys, the last
+ * record of a key is kept forever.
  */
 export type TopicName =
   | 'clicks'
@@ -24,10 +25,13 @@ export type TopicName =
   | 'filters'
   | 'write-offs'
   | 'keys'
-  | 'quota-members';
+  | 'quota-members'
+  | 'audit';
 
 const dayMs = 24 * 3_600_000;
 const weekMs = 7 * dayMs;
+/** Seven years. infra/clickhouse/026_audit_record.sql has the same number. */
+const auditKeptDays = 2_557;
 
 /**
  * Kept for as long as the tables keep the results of jobs. A record is a part of a transaction, seldom more than 256
@@ -47,6 +51,14 @@ const stateKept = {
   'cleanup.policy': 'compact',
   'segment.ms': `${dayMs}`,
   'min.cleanable.dirty.ratio': '0.1',
+};
+
+/**
+ * Kept for seven years, for as long as table `audit_record`. It is not compacted: nothing of it is ever replaced.
+ */
+const auditKept = {
+  'message.timestamp.type': 'LogAppendTime',
+  'retention.ms': `${auditKeptDays * dayMs}`,
 };
 
 /** The settings of the topics, with times in ms. LogAppendTime makes the append time a fact of the log. */
@@ -84,6 +96,7 @@ export const topicSettings: Readonly<Record<TopicName, Readonly<Record<string, s
     'retention.ms': `${10 * 60_000}`,
     'segment.ms': `${10 * 60_000}`,
   },
+  audit: auditKept,
 };
 
 /** The topics that are a single log, however many partitions the others have. */
@@ -96,6 +109,7 @@ export const fixedPartitions: Readonly<Partial<Record<TopicName, number>>> = {
   'write-offs': 1,
   keys: 1,
   'quota-members': 1,
+  audit: 1,
 };
 
 export const topicNames = Object.keys(topicSettings) as readonly TopicName[];

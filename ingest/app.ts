@@ -9,7 +9,7 @@ import type { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
 import { brokenRule, shown } from '../infra/broken-rule.ts';
 import { Retryable } from '../infra/errors.ts';
-import { createHttp, type Http, Problem, refuseOtherMethods } from '../infra/http.ts';
+import { createHttp, type Http, type HttpOptions, Problem, refuseOtherMethods } from '../infra/http.ts';
 import { type Client, type Clients, createClients } from '../infra/http-clients.ts';
 import { createRateLimit, type RateLimit } from '../infra/http-rate-limit.ts';
 import { keyModeOf } from '../infra/keys/config.ts';
@@ -45,6 +45,8 @@ export interface IngestDeps {
   readonly keys?: KnownKeys;
   /** Left out: no other process gives out the quotas of keys. */
   readonly quotaShares?: QuotaShares & Partial<Pick<QuotaMembers, 'tells'>>;
+  /** Records requests that a valid key was not enough for. Left out: nothing is recorded. */
+  readonly audit?: HttpOptions['audit'];
   /** Of click links. Left out: there are none. */
   readonly linkKeys?: () => LinkKeys;
   /** Where clicks from browsers are kept that Kafka does not take. */
@@ -60,6 +62,8 @@ export interface IngestDeps {
   /** Epoch ms: the time of receipt. */
   readonly now?: () => number;
   readonly life?: Life;
+  /** Left out: it speaks HTTP. */
+  readonly tls?: HttpOptions['tls'];
 }
 
 export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
@@ -151,7 +155,7 @@ interface Guards {
 
 /** The server with all that does not depend on the route: limits, health, metrics and documentation. */
 function openServer(
-  { config, log, kafkaReady, rulesKnown, partitionsAgree = () => {}, life }: IngestDeps,
+  { config, log, kafkaReady, rulesKnown, partitionsAgree = () => {}, life, tls, audit }: IngestDeps,
   { keyLimits, ...guards }: Guards,
 ): Promise<Http> {
   return createHttp({
@@ -168,7 +172,7 @@ function openServer(
     servesPages: false,
     servesBrowserClicks: true,
     readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree, ...guards.keys.readiness },
-    life,
+    ...{ life, tls, audit },
   });
 }
 

@@ -7,6 +7,7 @@ import { KafkaConfig, ProcessConfig } from '../infra/config.ts';
 import { ConfigError } from '../infra/errors.ts';
 import { KeysConfig } from '../infra/keys/config.ts';
 import { IngestQuotaConfig } from '../infra/quotas/config.ts';
+import { TlsConfig } from '../infra/tls/config.ts';
 import { type TrustedProxies, trustedProxies } from '../infra/trusted-proxies.ts';
 import type { SplitSettings } from './hot-ads/announcements.ts';
 import { HotAdConfig } from './hot-ads/rule.ts';
@@ -21,6 +22,7 @@ export const IngestConfig = Type.Object({
   ...KeysConfig.properties,
   ...PrivacyConfig.properties,
   ...IngestQuotaConfig.properties,
+  ...TlsConfig.properties,
   INGEST_PORT: Type.Integer({
     default: 8080,
     minimum: 0,

@@ -3,6 +3,8 @@
  * answers every request that it has accepted.
  */
 import { setFlagsFromString } from 'node:v8';
+import { openAuditLog } from '../infra/audit/audit-log.ts';
+import { openAuditTrail } from '../infra/audit/audit-trail.ts';
 import { ConfigError } from '../infra/errors.ts';
 import { listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
@@ -15,6 +17,7 @@ import type { Logger } from '../infra/log.ts';
 import { aborted, runProcess } from '../infra/process.ts';
 import { beginProgram } from '../infra/program.ts';
 import { retrying } from '../infra/retry.ts';
+import { openServerTls } from '../infra/tls/server-tls.ts';
 import { type Names, names as namesOf } from '../infra/topics.ts';
 import { createAckChain } from './ack-chain.ts';
 import { buildIngestApp } from './app.ts';
@@ -36,6 +39,7 @@ const { config, log } = await beginProgram('ingest', IngestConfig);
 await runProcess(log, async (stop, life) => {
   checkRelations(config);
   tellKeyMode(config, log);
+  const tls = openServerTls(config, { log });
   const kafka = createKafka(config, 'ingest', log, config.INGEST_PRODUCE_TIMEOUT_MS);
   const names = namesOf(config.TOPIC_PREFIX);
   const topic = names.topic('clicks');
@@ -67,23 +71,20 @@ await runProcess(log, async (stop, life) => {
   const ofKeys = { config, kafka: createKafka(config, 'ingest-keys', log), names, log, role: 'ingest' } as const;
   // Also with API_KEYS=off: what pages send always needs its public key.
   await using keys = openKeys(ofKeys);
+  await using audit = openAuditTrail(openAuditLog(kafka, names), { log });
   await hotAds.ready(stop);
   await keys.ready(stop, ['ingest', 'ingest:public']);
   if (stop.aborted) return;
   const kafkaReady = () => probe.check();
   const http = await buildIngestApp({
-    config,
-    clickLog,
-    log,
+    ...{ config, clickLog, log, audit, tls, life, kafkaReady },
     keys: keys.keys,
     quotaShares: keys.quotaShares,
     linkKeys: links.linkKeys,
     spool: links.spool,
     kept: keptFields.kept,
-    kafkaReady,
     rulesKnown: hotAds.check,
     partitionsAgree: hotAds.checkPartitions,
-    life,
   });
   const url = await listen(http, config.HOST, config.INGEST_PORT);
   log.info({ url, topic }, 'listening');

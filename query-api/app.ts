@@ -2,11 +2,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import cors from '@fastify/cors';
 import swaggerUi from '@fastify/swagger-ui';
+import { type AuditTrail, noTrail } from '../infra/audit/audit-trail.ts';
 import { cached } from '../infra/cached.ts';
 import type { ClickHouse } from '../infra/clickhouse/clickhouse.ts';
 import { clientSlots } from '../infra/client-slots.ts';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, type HttpOptions, refuseOtherMethods } from '../infra/http.ts';
+import { auditRequests } from '../infra/http-audit.ts';
 import { type Clients, createClients } from '../infra/http-clients.ts';
 import { onDrain } from '../infra/http-drain.ts';
 import { createRateLimit } from '../infra/http-rate-limit.ts';
@@ -44,6 +46,7 @@ import { patientLog } from './log/patient-log.ts';
 import type { RequestLog } from './log/request-log.ts';
 import { oneReplica, type Replicas } from './replicas/replicas.ts';
 import { routeAds } from './routes/ads/ad-routes.ts';
+import { routeAudit } from './routes/audit/audit.ts';
 import { routeClickAudit } from './routes/clicks/click-audit.ts';
 import { routeDashboard } from './routes/dashboard/dashboard.ts';
 import { routeAllExports } from './routes/exports/export-routes.ts';
@@ -80,6 +83,8 @@ export interface QueryApiDeps {
   readonly appendKeyChange?: KeyRoutesDeps['appendKeyChange'];
   /** Left out: no other process gives out the quotas of keys. */
   readonly quotaShares?: QuotaShares;
+  /** The audit log. Left out: nothing is recorded. Only tests leave it out. */
+  readonly audit?: AuditTrail;
   /** Takes jobs and stored filters. Left out: such requests fail, because no broker is known. */
   readonly requests?: RequestLog;
   /** Left out: requests about partitions fail, because no broker is known. */
@@ -87,9 +92,12 @@ export interface QueryApiDeps {
   /** Further checks that must pass before the process is ready. */
   readonly readiness?: HttpOptions['readiness'];
   readonly life?: Life;
+  /** Left out: it speaks HTTP. */
+  readonly tls?: HttpOptions['tls'];
   readonly wait?: StatusDeps['wait'];
 }
 
+/** Long because it wires everything that the server has, each part once. */
 export async function buildQueryApi({
   config,
   clickhouse,
@@ -102,10 +110,12 @@ export async function buildQueryApi({
   keys = { ...unreadKeys, book: new KeyBook(), readToEnd: unasked },
   appendKeyChange = unasked,
   quotaShares = wholeQuotas,
+  audit = noTrail,
   requests = { append: unasked, [Symbol.asyncDispose]: () => Promise.resolve() },
   partitions = { read: unasked, grow: unasked },
   readiness,
   life,
+  tls,
   wait = sleep,
 }: QueryApiDeps): Promise<Http> {
   const patient = patientLog(countedLog, now, replicas.each);
@@ -125,11 +135,12 @@ export async function buildQueryApi({
   const http = await createHttp({
     ...about,
     ...httpLimitsOf(config, rawSeconds),
-    ...{ config, clients, log, life, withinQuotas, servesPages: true },
+    ...{ config, clients, log, life, tls, audit, withinQuotas, servesPages: true },
     ...{ keys: keyGate, personalParameters, refusedToTenants, openPages: ['/docs', '/dashboard', '*'] },
     readiness: { clickhouse: () => clickhouse.ping(), ...keyGate.readiness, ...readiness },
     beforeScrape: reportingToo(createPipelineMetrics({ ...store, clickhouse, countedLog: patient, nodes, now })),
   });
+  auditRequests(http, { trail: audit, clients, personalParameters });
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
   // Listeners are let go when the drain begins. Their answers have no end, so to wait for them would take for ever.
@@ -180,6 +191,7 @@ const about = {
     pipeline: 'How far counting has come, whether the sums agree, what was not counted, and what is happening now',
     exports: 'All rows of a range, for other programs',
     keys: 'API keys, which a key with scope admin makes and ends',
+    audit: 'Who has done what, when, and from where',
   },
 };
 
@@ -239,6 +251,7 @@ type Version1Deps = Parameters<typeof routeAds>[1] &
   Parameters<typeof routeClickAudit>[1] &
   Parameters<typeof routeAllExports>[1] &
   Parameters<typeof routeLive>[1] &
+  Parameters<typeof routeAudit>[1] &
   KeyRoutesDeps & { readonly replicas: Replicas; readonly rawSeconds: RawSeconds };
 
 /**
@@ -273,6 +286,7 @@ function routeVersion1(http: Http, deps: Version1Deps): void {
   routeAllExports(http, deps);
   routeLive(http, deps);
   routeKeys(http, deps);
+  routeAudit(http, deps);
   for (const [url, allowed] of [...paths]) refuseOtherMethods(http, url, allowed);
 }
 

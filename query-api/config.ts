@@ -8,6 +8,7 @@ import { explained } from '../infra/broken-rule.ts';
 import { ClickHouseConfig, KafkaConfig, ProcessConfig } from '../infra/config.ts';
 import { KeysConfig } from '../infra/keys/config.ts';
 import { QueryApiQuotaConfig } from '../infra/quotas/config.ts';
+import { TlsConfig } from '../infra/tls/config.ts';
 import { type TrustedProxies, trustedProxies } from '../infra/trusted-proxies.ts';
 import { HotAdConfig } from '../ingest/hot-ads/rule.ts';
 import { PrivacyKeyConfig } from '../ingest/privacy/privacy-config.ts';
@@ -17,6 +18,7 @@ export const QueryApiConfig = Type.Object({
   ...KafkaConfig.properties,
   ...KeysConfig.properties,
   ...QueryApiQuotaConfig.properties,
+  ...TlsConfig.properties,
   ...HotAdConfig.properties,
   ...ClickHouseConfig.properties,
   ...PrivacyKeyConfig.properties,

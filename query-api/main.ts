@@ -1,4 +1,6 @@
 /** Runs the query API process, which answers over HTTP from ClickHouse. Several of these processes may run. */
+import { openAuditLog } from '../infra/audit/audit-log.ts';
+import { openAuditTrail } from '../infra/audit/audit-trail.ts';
 import { listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
 import { createKafka } from '../infra/kafka/client.ts';
@@ -7,6 +9,7 @@ import { openKeyLog } from '../infra/keys/key-log.ts';
 import { openKeys } from '../infra/keys/open-keys.ts';
 import { aborted, runProcess } from '../infra/process.ts';
 import { beginProgram } from '../infra/program.ts';
+import { openServerTls } from '../infra/tls/server-tls.ts';
 import { names } from '../infra/topics.ts';
 import { followPartitions } from '../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
@@ -21,6 +24,7 @@ const { config, log } = await beginProgram('query-api', QueryApiConfig);
 await runProcess(log, async (stop, life) => {
   trustedProxiesOf(config);
   tellKeyMode(config, log);
+  const tls = openServerTls(config, { log });
   const asked = { kafka: createKafka(config, 'query-api', log), names: names(config.TOPIC_PREFIX) };
   const terms = hotAdTermsOf(config);
   await using record = followPartitions({ ...asked, terms, log });
@@ -29,16 +33,19 @@ await runProcess(log, async (stop, life) => {
   const { replicas, countedLog, reports, nodes: list } = store;
   await using keys = openKeys({ ...asked, config, log, role: 'query-api' });
   await using keyLog = openKeyLog(asked.kafka, asked.names);
+  await using audit = openAuditTrail(openAuditLog(asked.kafka, asked.names), { log });
   await using requests = openRequestLog(asked.kafka, asked.names);
   const http = await buildQueryApi({
     ...{ config, clickhouse: replicas.clickhouse, replicas, nodes: { list, reports } },
     ...{ log, now: Date.now, countedLog, requests },
     ...{ keys: keys.keys, quotaShares: keys.quotaShares },
     appendKeyChange: keyLog.append,
+    audit,
     routing: countedLog.routing,
     partitions: partitionsOver({ ...asked, terms, record, log }),
     readiness: { hotAds: () => record.book.check(), partitions: record.check },
     life,
+    tls,
   });
   await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
   const url = await listen(http, config.HOST, config.QUERY_API_PORT);

@@ -63,6 +63,7 @@ process.exit(sum('failed') === 0 ? exitCodes.ok : exitCodes.failure);
 
 async function besideThem(): Promise<void> {
   for (const project of ['browser', 'processes', 'simulation']) await tests(project, 'at the end');
+  await proxy();
   await schemathesis();
 }
 
@@ -82,6 +83,12 @@ async function checkAlerts(): Promise<void> {
   for (const file of ['prometheus.yml', 'local.yml']) {
     await check(`scraping, ${file}`, 'promtool', ['check', 'config', `infra/prometheus/${file}`]);
   }
+}
+
+/** The example of a reverse proxy, with the real one, where it is at hand. */
+async function proxy(): Promise<void> {
+  if (spawnSync('nginx', ['-v']).status === 0) await tests('proxy', 'at the end');
+  else notRun.push('the reverse proxy of infra/proxy (nginx is not at hand; Debian: apt-get install nginx)');
 }
 
 async function tests(project: string, output: Output): Promise<void> {

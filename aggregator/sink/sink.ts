@@ -74,7 +74,7 @@ function legsOf({ names, clickhouse, log, node, config }: SinkDeps): readonly Le
   const resultRowsOf = (batch: FetchedBatch) => resultRows(batch, node.holds);
   const resultLeg: LegOptions = {
     group: names.groupAt(names.resultSinkGroup, node.inGroups),
-    topics: (['job-results', 'job-requests', 'seals', 'filters', 'write-offs'] as const).map(names.topic),
+    topics: (['job-results', 'job-requests', 'seals', 'filters', 'write-offs', 'audit'] as const).map(names.topic),
     isolation: 'read_committed',
     contract: resultContract,
     rowsOf: resultRowsOf,

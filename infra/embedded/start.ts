@@ -57,6 +57,7 @@ export async function startPipeline(start: Start): Promise<Started> {
     throw new ConfigError(
       `CLICKHOUSE_TABLE_ENGINE="${settings.CLICKHOUSE_TABLE_ENGINE}": needs CLICKHOUSE_URL, because the server that \`npm start\` starts has no replicas`,
     );
+  requireOwnOperations(env, settings);
   await endOrphans(DATA_DIR, settings.DRAIN_DELAY_MS + settings.DRAIN_TIMEOUT_MS, log);
   await endOrphanBroker(DATA_DIR, log);
   const ports = await planPorts(settings, { broker: !env['KAFKA_BROKERS'], clickHouse: !env['CLICKHOUSE_URL'] });
@@ -70,6 +71,7 @@ export async function startPipeline(start: Start): Promise<Started> {
   };
   await Promise.all([createTopics(start, brokers, patience.topics), createTables(start, clickHouse, patience.tables)]);
   stop.throwIfAborted();
+  // Of what npm start asks: operations, which do not speak TLS on ports of their own.
   const urlOf = (port: number) => `http://${reachable(HOST)}:${port}`;
   const stages = serviceStages(DATA_DIR, serviceEnv, ports, urlOf, linePrinter(process.stdout));
   start.say(`starting ${stages.flatMap(stage => stage.map(({ name }) => name)).join(', ')}`);
@@ -77,11 +79,24 @@ export async function startPipeline(start: Start): Promise<Started> {
   await untilReady(start, stages.flat(), urlOf);
   supervisor.markReady();
   return {
-    ingestUrl: urlOf(ports.ingest),
-    queryApiUrl: urlOf(ports.queryApi),
+    ingestUrl: publicUrl(env, urlOf(ports.ingest)),
+    queryApiUrl: publicUrl(env, urlOf(ports.queryApi)),
     brokers,
     clickHouse: signInAt(settings, ports),
   };
+}
+
+/** With TLS, operations need ports of their own, where `npm start` asks without TLS whether a process is there. */
+function requireOwnOperations({ TLS_CERT_FILE }: NodeJS.ProcessEnv, settings: Start['settings']): void {
+  const shared = (['INGEST_OPS_PORT', 'QUERY_API_OPS_PORT'] as const).filter(name => settings[name] === 0);
+  if (!TLS_CERT_FILE || shared.length === 0) return;
+  throw new ConfigError(
+    `TLS_CERT_FILE=${TLS_CERT_FILE}: needs ${shared.join(' and ')}, where \`npm start\` asks without TLS whether the processes are there`,
+  );
+}
+
+function publicUrl({ TLS_CERT_FILE }: NodeJS.ProcessEnv, url: string): string {
+  return TLS_CERT_FILE ? url.replace(/^http:/, 'https:') : url;
 }
 
 /** Returns the user's own brokers, or starts the embedded one. */

@@ -80,7 +80,9 @@ export function createKeyGate({ mode, keys, now = Date.now }: KeyGateOptions): K
       const missing = needed.find(scope => !isAllowed(key.created.scopes, scope));
       if (missing === undefined) return key;
       const detail = `${asked()} needs scope ${missing}, which API key ${key.id} does not have`;
-      throw new Problem(403, 'forbidden', detail, { scope: missing });
+      const problem = new Problem(403, 'forbidden', detail, { scope: missing });
+      refusedKeys.set(problem, key);
+      throw problem;
     },
     admitPublic(text, client, asked) {
       mustBeRead();
@@ -93,6 +95,13 @@ export function createKeyGate({ mode, keys, now = Date.now }: KeyGateOptions): K
     },
   };
 }
+
+/** Returns the valid key that was not enough, if the problem says that. For the audit log. */
+export function keyRefusedWith(problem: Problem): Key | undefined {
+  return refusedKeys.get(problem);
+}
+
+const refusedKeys = new WeakMap<Problem, Key>();
 
 /** `malformed` says what is wrong with what is no key at all. @throws Problem unless the text is a valid key */
 function checked(text: string, check: CheckKey, client: KeySender, now: number, malformed: string): Key {

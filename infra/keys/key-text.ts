@@ -44,6 +44,13 @@ export function keyIdPart(text: string): string {
   return part;
 }
 
+/** Replaces whatever looks like a key. For texts of others that we keep. */
+export function withoutKeyTexts(text: string): string {
+  return text.includes('adclicks_')
+    ? text.replace(/adclicks_((?:pub_)?[0-9A-Za-z]{1,16})_[0-9A-Za-z]+/g, 'adclicks_$1_***')
+    : text;
+}
+
 export type RandomBytes = (size: number) => Buffer;
 
 /** Also for what else of a key needs a name of its own. 95 bits. */

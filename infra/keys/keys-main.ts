@@ -4,6 +4,8 @@
  * output gets only the key, and standard error what is said about it.
  */
 import { Type } from 'typebox';
+import { openAuditLog } from '../audit/audit-log.ts';
+import { auditEntry } from '../audit/audit-record.ts';
 import { brokenRule } from '../broken-rule.ts';
 import { KafkaConfig, ProcessConfig } from '../config.ts';
 import { ConfigError } from '../errors.ts';
@@ -69,12 +71,21 @@ try {
   const names = namesOf(config.TOPIC_PREFIX);
   await partitionCount(kafka, names.topic('keys'));
   const { text, change } = createdKey(wanted, { by: operatorAtBroker }, now);
+  await using auditLog = openAuditLog(kafka, names);
+  await auditLog.append(createdAtBroker(wanted, change.id, now));
   await using keyLog = openKeyLog(kafka, names);
   await keyLog.append(change);
   process.stderr.write(`API key ${change.id} (${wanted.scopes.join(', ')}); it is shown only now:\n`);
   process.stdout.write(`${text}\n`);
 } catch (error) {
   process.exitCode = reportFatal(log, error);
+}
+
+/** The key is not made unless this is in the audit log. */
+function createdAtBroker({ label, scopes }: WantedKey, id: string, now: number) {
+  const asker = { by: operatorAtBroker, name: '', subject: '', address: '' };
+  const parameters = { id, label, scopes: scopes.join(',') };
+  return auditEntry({ ...asker, kind: 'act', action: 'adclicks-server keys create', parameters }, now);
 }
 
 function wantedOf({ label, scope, expiresInDays, adIdPrefix, origin }: Given, now: number): WantedKey {

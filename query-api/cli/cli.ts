@@ -108,7 +108,10 @@ export function failureOf(error: unknown): { message: string; code: number } {
     return { message: `${status} ${message}`, code: exitCodes.failed };
   }
   if (error instanceof InvalidInput) return { message: error.message, code: exitCodes.usage };
-  if (error instanceof Unreachable) return { message: `${error.message}: is it running?`, code: exitCodes.failed };
+  if (error instanceof Unreachable) {
+    const advice = error.message.includes('certificate') ? '' : ': is it running?';
+    return { message: error.message + advice, code: exitCodes.failed };
+  }
   const code = error instanceof ConfigError ? exitCodes.usage : exitCodes.failed;
   const isOurFault = error instanceof Error && !(error instanceof ConfigError) && !('syscall' in error);
   return { message: isOurFault ? (error.stack ?? error.message) : messageOf(error), code };

@@ -20,6 +20,7 @@ const commands = {
   jobs: async () => (await import('./job-commands.ts')).jobsCommand(),
   click: async () => (await import('./click-command.ts')).clickCommand(),
   partitions: async () => (await import('./partitions-command.ts')).partitionsCommand(),
+  audit: async () => (await import('./audit-command.ts')).auditCommand(),
   keys: async () => (await import('./keys-commands.ts')).keysCommand(),
   quarantine: async () => {
     const { quarantineCommand } = await import('./quarantine-commands.ts');

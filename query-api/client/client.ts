@@ -190,8 +190,14 @@ function asUnreachable(error: unknown, url: string, signal: AbortSignal | undefi
   const { origin } = new URL(url);
   if (name === 'TimeoutError') return new Unreachable(`${origin} did not answer in time`, { cause });
   const why = cause instanceof Error ? ((cause as NodeJS.ErrnoException).code ?? cause.message) : String(cause);
+  if (ofCertificate.test(why)) return new Unreachable(`${origin} has a certificate ${untrusted} (${why})`, { cause });
   return new Unreachable(`${origin} does not answer (${why})`, { cause });
 }
+
+/** Node's codes for what it does not accept of a certificate. */
+const ofCertificate = /CERT|LEAF_SIGNATURE|ISSUER/;
+const untrusted =
+  'that is not accepted here; if its authority is your own, NODE_EXTRA_CA_CERTS must name the file of that authority';
 
 /** Ends a stream from which nothing has arrived for `timeoutMs`. */
 function quietTimer(timeoutMs: number) {

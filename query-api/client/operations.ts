@@ -1340,6 +1340,58 @@ export interface Operations {
       readonly difference: string | null;
     };
   };
+  /** Who has done what, when, and from where: the newest first */
+  readonly listAudit: {
+    readonly input: {
+      readonly query?:
+        | {
+            /** Only entries since then: RFC 3339 with a zone, or epoch milliseconds. */
+            readonly from?: string | undefined;
+            /** Only entries before then, in the form of `from`. */
+            readonly to?: string | undefined;
+            /** Only what was asked for with this key (its id), or `without a key`, or `operator at the broker`. */
+            readonly key?: string | undefined;
+            /** Only this action, as it stands in an entry. */
+            readonly action?: string | undefined;
+            /** Only this kind. */
+            readonly kind?: 'act' | 'read' | 'refused' | 'sign-in' | undefined;
+            /** The most entries on one page. */
+            readonly limit?: number | undefined;
+            /** The `next_cursor` of the previous page. All other parameters must be the same. */
+            readonly cursor?: string | undefined;
+          }
+        | undefined;
+    };
+    readonly answer: {
+      readonly entries: readonly {
+        readonly id: string;
+        /** When it was asked for, by the clock of the process that took the request. */
+        readonly at: string;
+        /** When the last of the requests was asked for. */
+        readonly until: string;
+        /** `act`: something was to be changed. `read`: something about persons, keys or this log was to be read, or an export was to begin. `refused`: a valid key was not enough. `sign-in`: somebody began to use the pages */
+        readonly kind: string;
+        /** The id of the key, `without a key` (on loopback, or with `API_KEYS=off`), or `operator at the broker`. */
+        readonly by: string;
+        /** The label of the key. */
+        readonly name: string | null;
+        /** The person, as an identity provider names them. Null: not known. */
+        readonly subject: string | null;
+        /** The address of the client (of IPv6: a /64). Null: several, or it was not done over HTTP. */
+        readonly from: string | null;
+        /** The method and the route, or the command. */
+        readonly action: string;
+        /** What was given. `***` stands for what is a secret, or may be about a person who clicks. */
+        readonly parameters: { readonly [key: string]: string };
+        /** For how many requests the entry stands: reads and refusals that repeat within a minute share one. */
+        readonly requests: number;
+        /** The status of the answer, the highest one of several. Null: it is not known how it has ended, or not yet. It may have been done. */
+        readonly status: number | null;
+      }[];
+      /** The `cursor` of the next page. Null: this is the last page. */
+      readonly next_cursor: string | null;
+    };
+  };
   /** The stored filters, in the order of their ids */
   readonly listFilters: {
     readonly input: {
@@ -2148,6 +2200,7 @@ export const operations = {
   getSeries: { service: 'query-api', method: 'GET', path: '/v1/ads/{ad_id}/series', gives: 'json' },
   getStatus: { service: 'query-api', method: 'GET', path: '/v1/status', gives: 'json' },
   growPartitions: { service: 'query-api', method: 'POST', path: '/v1/partitions', gives: 'json' },
+  listAudit: { service: 'query-api', method: 'GET', path: '/v1/audit', gives: 'json' },
   listFilters: { service: 'query-api', method: 'GET', path: '/v1/filters', gives: 'json' },
   listKeys: { service: 'query-api', method: 'GET', path: '/v1/keys', gives: 'json' },
   listReconciliations: { service: 'query-api', method: 'GET', path: '/v1/reconciliations', gives: 'json' },

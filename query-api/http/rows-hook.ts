@@ -32,6 +32,12 @@ const tables: Readonly<Record<string, Table>> = {
     rows: body => listOf(body, 'restatements').map(row => ({ ad_id: body['ad_id'], ...row })),
     columns: ['ad_id', 'minute', 'country', 'revision', 'job', 'reason', 'before', 'after', 'at'],
   },
+  '/v1/audit': {
+    rows: body => listOf(body, 'entries'),
+    columns: [
+      ...['id', 'at', 'until', 'kind', 'by', 'name', 'subject', 'from', 'action', 'parameters', 'requests', 'status'],
+    ],
+  },
 };
 
 export function answerRows(http: Http): void {

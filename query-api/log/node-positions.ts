@@ -11,7 +11,7 @@ export interface FollowedNode extends Pick<SinkNode, 'name' | 'inGroups' | 'hold
 }
 
 /** The topics that jobs and people write. Each has one partition, and every node has all of it. */
-export const jobTopics = ['job-results', 'job-requests', 'seals', 'filters', 'write-offs'] as const;
+export const jobTopics = ['job-results', 'job-requests', 'seals', 'filters', 'write-offs', 'audit'] as const;
 
 interface Leg {
   readonly group: string;

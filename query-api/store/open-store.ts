@@ -3,6 +3,7 @@ import { type ClickHouse, readingAs } from '../../infra/clickhouse/clickhouse.ts
 import type { CountedLog } from '../log/counted-log.ts';
 import type { RequestLog } from '../log/request-log.ts';
 import { createQueries } from './ad-counts.ts';
+import { createAuditRecords } from './audit-records.ts';
 import { createAuditQueries } from './click-copies.ts';
 import { createExportQueries } from './exports.ts';
 import { createFilterStore } from './filters/filter-store.ts';
@@ -61,6 +62,7 @@ export function openStore(options: StoreOptions) {
     exports: createExportQueries(ofRaw, { timeoutMs, exportTimeoutMs }),
     quarantine: createQuarantineQueries(ofRaw, { timeoutMs, now }),
     audit: createAuditQueries(ofRaw, { timeoutMs }),
+    auditRecords: createAuditRecords(clickhouse, { timeoutMs }),
     jobs: createJobStore(clickhouse, { timeoutMs, now }),
     conservation: createConservationStore(clickhouse, { timeoutMs }),
     replicaChecks: createReplicaCheckStore(clickhouse, { timeoutMs }),

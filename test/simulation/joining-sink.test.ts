@@ -22,7 +22,7 @@ function sink() {
     random: new SeededRandom(1),
   });
   for (const topic of ['clicks', 'aggregates', 'quarantine'] as const) broker.createTopic(names.topic(topic), 1);
-  for (const topic of ['job-results', 'job-requests', 'seals', 'filters', 'write-offs'] as const)
+  for (const topic of ['job-results', 'job-requests', 'seals', 'filters', 'write-offs', 'audit'] as const)
     broker.createTopic(names.topic(topic), 1);
   const others = Promise.withResolvers<void>();
   const asked: Operation[] = [];

@@ -1,9 +1,10 @@
 /** The tables of settings in the documents, one for each group, from the schemas (`npm run docs`). */
-import type { TObject } from 'typebox';
+import { type TObject, Type } from 'typebox';
 import { AggregatorConfig, SinkConfig } from '../../aggregator/config.ts';
 import { ClickHouseConfig, KafkaConfig, ProcessConfig } from '../../infra/config.ts';
 import { EmbeddedConfig } from '../../infra/embedded/config.ts';
 import { KeysConfig } from '../../infra/keys/config.ts';
+import { TlsConfig } from '../../infra/tls/config.ts';
 import { IngestConfig } from '../../ingest/config.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
 import { JobsConfig } from '../../query-api/jobs/config.ts';
@@ -14,7 +15,7 @@ export const settingGroups: Readonly<Record<string, TObject>> = {
   Kafka: KafkaConfig,
   ClickHouse: ClickHouseConfig,
   'npm start': EmbeddedConfig,
-  'ingest and query API': KeysConfig,
+  'ingest and query API': Type.Object({ ...KeysConfig.properties, ...TlsConfig.properties }),
   ingest: IngestConfig,
   aggregator: AggregatorConfig,
   sink: SinkConfig,

@@ -50,7 +50,7 @@ export const ingestDocument = () => documented(ingest);
 /** With nothing behind it: whatever gets as far as asking fails. */
 export async function queryApi(
   env: Record<string, string> = {},
-  deps: Partial<Pick<QueryApiDeps, 'keys' | 'appendKeyChange' | 'log'>> = {},
+  deps: Partial<Pick<QueryApiDeps, 'keys' | 'appendKeyChange' | 'audit' | 'log' | 'tls'>> = {},
 ): Promise<Http> {
   return await buildQueryApi({
     config: loadConfig(QueryApiConfig, env),
@@ -71,7 +71,10 @@ export async function queryApi(
   });
 }
 
-export async function ingest(env: Record<string, string> = {}, { keys }: Pick<IngestDeps, 'keys'> = {}): Promise<Http> {
+export async function ingest(
+  env: Record<string, string> = {},
+  { keys, audit }: Pick<IngestDeps, 'keys' | 'audit'> = {},
+): Promise<Http> {
   return await buildIngestApp({
     config: loadConfig(IngestConfig, env),
     clickLog: { append: nothing, refusal: () => undefined },
@@ -79,6 +82,7 @@ export async function ingest(env: Record<string, string> = {}, { keys }: Pick<In
     kafkaReady: nothing,
     rulesKnown: () => undefined,
     ...(keys && { keys }),
+    ...(audit && { audit }),
   });
 }
 

@@ -6,9 +6,12 @@
  */
 import { Type } from 'typebox';
 import type { SealRow } from '../../../aggregator/job-records.ts';
+import { openAuditLog } from '../../../infra/audit/audit-log.ts';
+import { auditEntry } from '../../../infra/audit/audit-record.ts';
 import { KafkaConfig, ProcessConfig } from '../../../infra/config.ts';
 import { ConfigError } from '../../../infra/errors.ts';
 import { createKafka } from '../../../infra/kafka/client.ts';
+import { operatorAtBroker } from '../../../infra/keys/key-record.ts';
 import { reportFatal } from '../../../infra/process.ts';
 import { beginProgram } from '../../../infra/program.ts';
 import { names as namesOf } from '../../../infra/topics.ts';
@@ -32,11 +35,22 @@ const { config, options, log } = await beginProgram<typeof settings, Given>('wri
 
 try {
   const row = writtenOff(options, Date.now());
-  await using requests = openRequestLog(createKafka(config, 'write-off', log), namesOf(config.TOPIC_PREFIX));
+  const asked = [createKafka(config, 'write-off', log), namesOf(config.TOPIC_PREFIX)] as const;
+  await using auditLog = openAuditLog(...asked);
+  await auditLog.append(recordOf(row));
+  await using requests = openRequestLog(...asked);
   await requests.append('seal', [{ ...row, logged: 1 }]);
   process.stdout.write(`written off: ${JSON.stringify(row)}\n`);
 } catch (error) {
   process.exitCode = reportFatal(log, error);
+}
+
+/** Nothing is written off unless this is in the audit log. */
+function recordOf({ at, partition, counted, duplicates, quarantined, missing = 0, note = '' }: SealRow) {
+  const numbers = { partition, counted, duplicates, quarantined, missing };
+  const parameters = Object.fromEntries(Object.entries({ ...numbers, note }).map(([name, of]) => [name, `${of}`]));
+  const asker = { by: operatorAtBroker, name: '', subject: '', address: '' };
+  return auditEntry({ ...asker, kind: 'act', action: 'adclicks-server write-off', parameters }, at);
 }
 
 function writtenOff(given: Given, now: number): SealRow {

@@ -42,7 +42,7 @@ export function routeExports(http: Http, deps: ExportDeps): void {
       throw new Problem(503, 'exports_busy', 'too many exports are running (EXPORT_MAX_RUNNING): try again', {}, 10);
     });
 
-  const ofMinutes = { schema: minutesSchema, config: { scope: 'read', tenants: 'limited' } } as const;
+  const ofMinutes = { schema: minutesSchema, config: { scope: 'read', tenants: 'limited', audit: 'read' } } as const;
   http.get('/v1/exports/ad_minutes', ofMinutes, async (request, reply) => {
     const { queries, exports, stated, lateClicks } = storeFor(request);
     const { ad_id: adIds = [], country, to } = request.query;

@@ -55,6 +55,7 @@ export const comparedTables: readonly ComparedTable[] = [
   { table: 'conservation_check', time: 'at', keptDays: 400 },
   { table: 'replica_check', time: 'at', keptDays: 400 },
   { table: 'job_runner', time: 'since', keptDays: 400 },
+  { table: 'audit_record', time: 'at', keptDays: 2_557 },
   { table: 'conservation_seal' },
   { table: 'stored_filter' },
 ];

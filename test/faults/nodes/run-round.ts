@@ -134,7 +134,7 @@ async function comeLevel({ aggregator, ingest, runners, sinks, nodes, admin, nam
   for (const victim of [ingest, ...runners, aggregator]) await victim.down('SIGTERM');
   const groups = [
     ...(['aggregates', 'quarantine'] as const).map(topic => [names.aggregateSinkGroup, topic] as const),
-    ...(['job-results', 'job-requests', 'seals', 'filters', 'write-offs'] as const).map(
+    ...(['job-results', 'job-requests', 'seals', 'filters', 'write-offs', 'audit'] as const).map(
       topic => [names.resultSinkGroup, topic] as const,
     ),
     [names.rawSinkGroup, 'clicks'] as const,

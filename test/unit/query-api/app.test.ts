@@ -792,6 +792,7 @@ describe('what comes with the answers', () => {
       '/v1/ads/{ad_id}/aggregated_count',
       '/v1/ads/{ad_id}/restatements',
       '/v1/ads/{ad_id}/series',
+      '/v1/audit',
       '/v1/clicks/{event_id}',
       '/v1/exports/ad_minutes',
       '/v1/exports/clicks',

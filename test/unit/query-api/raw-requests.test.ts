@@ -57,7 +57,8 @@ function asked(): string[] {
   const ways = ['user_id=u', 'ip=203.0.113.7', 'filter=f', 'uniques=true', 'uniques=false', 'compare=previous'];
   return Object.entries(http.swagger().paths ?? {}).flatMap(([path, item]) => {
     const { get } = item as { readonly get?: Operation };
-    if (get === undefined || !path.startsWith('/v1/') || path === '/v1/live' || path === '/v1/keys') return [];
+    if (get === undefined || !path.startsWith('/v1/') || ['/v1/live', '/v1/keys', '/v1/audit'].includes(path))
+      return [];
     const names = (get.parameters ?? []).filter(parameter => parameter.in === 'query').map(({ name }) => name);
     const address = path.replaceAll(/\{\w+\}/g, 'e');
     const possible = ways.filter(way => names.includes(way.split('=')[0] ?? ''));

@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { keyIdPart, keyIdPattern, mintKeyText, parseKeyText } from '../../../../infra/keys/key-text.ts';
+import {
+  keyIdPart,
+  keyIdPattern,
+  mintKeyText,
+  parseKeyText,
+  withoutKeyTexts,
+} from '../../../../infra/keys/key-text.ts';
 import { adIdPrefixPattern } from '../../../../infra/keys/tenant.ts';
 import { adIdPattern } from '../../../../ingest/click.ts';
 
@@ -68,6 +74,15 @@ describe('the text of a key', () => {
     });
     expect(asked).toContain(32);
     expect(new Set(Array.from({ length: 1_000 }, () => mintKeyText().text)).size).toBe(1_000);
+  });
+
+  it('is taken out of texts of others that we keep, and its id is left in', () => {
+    for (const kind of ['secret', 'public'] as const) {
+      const { keyId, text } = mintKeyText(undefined, undefined, kind);
+      const beginning = text.slice(0, text.indexOf(keyId) + keyId.length);
+      expect(withoutKeyTexts(`/v1/status?key=${text}&a=1`)).toBe(`/v1/status?key=${beginning}_***&a=1`);
+    }
+    expect(withoutKeyTexts('/v1/status')).toBe('/v1/status');
   });
 
   it('of a public key looks like no secret to a scanner, and is read as others are', () => {
