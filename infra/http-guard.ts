@@ -5,7 +5,7 @@
  *
  * It is a single hook that does as little as possible, because it runs for every click that is posted alone.
  */
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clients } from './http-clients.ts';
 import type { HostCheck } from './http-hosts.ts';
 import type { Http } from './http-instance.ts';
@@ -17,7 +17,7 @@ export interface Guard {
   readonly clients: Clients;
   readonly rateLimit?: RateLimit | undefined;
   /** @throws Problem if the request does not have the key that it needs */
-  readonly admit?: ((request: FastifyRequest) => void) | undefined;
+  readonly admit?: ((request: FastifyRequest, reply: FastifyReply) => void) | undefined;
 }
 
 export function guardRequests(http: Http, { checkHost, clients, rateLimit, admit }: Guard): void {
@@ -31,7 +31,7 @@ export function guardRequests(http: Http, { checkHost, clients, rateLimit, admit
     }
     const refusal =
       rateLimit === undefined || operationPaths.has(pathOf(raw.url)) ? undefined : rateLimit.admit(clients.of(raw));
-    if (refusal === undefined) admit?.(request);
+    if (refusal === undefined) admit?.(request, reply);
     done(refusal);
   });
 }

@@ -3,13 +3,18 @@
  * requests for it. A route that says neither is not registered, and the process does not start, so none is forgotten.
  *
  *     http.get('/v1/status', { schema, config: { scope: 'read' } }, handler)
+ *
+ * A server may accept sessions as well, which browsers have in a cookie (http-sessions.ts). If a request has a key, its
+ * cookie is not looked at. A session that is not in force is taken away from the browser with the answer.
  */
-import type { FastifyRequest, RouteOptions } from 'fastify';
+import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import type { Clients } from './http-clients.ts';
 import type { Http } from './http-instance.ts';
+import { requireOwnPage, type SessionCookies } from './http-sessions.ts';
 import type { Key } from './keys/key-book.ts';
 import type { KeyGate } from './keys/key-gate.ts';
 import { type Scope, scopes } from './keys/scopes.ts';
+import { Problem } from './problem.ts';
 
 /** `open`: without a key, also where keys are needed. */
 export type RouteScope = Scope | 'open' | readonly Scope[];
@@ -20,7 +25,7 @@ declare module 'fastify' {
     scope?: RouteScope;
   }
   interface FastifyRequest {
-    /** The key of the request. Undefined if it came without one and needed none. */
+    /** The key of the request, or of its session. Undefined if it came without one and needed none. */
     apiKey: Key | undefined;
   }
 }
@@ -28,6 +33,8 @@ declare module 'fastify' {
 export interface GuardedRoutes {
   /** Left out: all routes of the server are open. */
   readonly keys?: KeyGate | undefined;
+  /** Left out: cookies are not looked at. */
+  readonly sessions?: SessionCookies | undefined;
   /** Paths under which a plugin registers routes that cannot name a scope. These are open. */
   readonly openPages?: readonly string[];
   /** Parameters that ask for the clicks of one person. With one of them, a request needs `read:personal` too. */
@@ -49,16 +56,42 @@ export function requireScopes(http: Http, { keys, openPages = [] }: GuardedRoute
 }
 
 /** Returns a function that checks the key of a request. It throws a Problem if the request must not be answered. */
-export function admission(clients: Clients, { keys, personalParameters = [] }: GuardedRoutes) {
+export function admission(clients: Clients, { keys, sessions, personalParameters = [] }: GuardedRoutes) {
   if (keys === undefined) return undefined;
-  return (request: FastifyRequest): void => {
+  return (request: FastifyRequest, reply: FastifyReply): void => {
     const { scope } = request.routeOptions.config;
     // An answer of 404 needs no key.
     if (scope === 'open' || request.is404) return;
     const own = listOf(scope);
     const needed = asksForPerson(request.query, personalParameters) ? [...own, 'read:personal' as const] : own;
     const asked = () => `${request.method} ${request.routeOptions.url}`;
-    request.apiKey = keys.admit(request.headers.authorization, needed, clients.of(request.raw), asked);
+    const { authorization } = request.headers;
+    const session = authorization === undefined ? sessions?.in(request.raw) : undefined;
+    if (session === undefined) {
+      request.apiKey = keys.admit(authorization, needed, clients.of(request.raw), asked);
+      return;
+    }
+    requireOwnPage(request.raw);
+    try {
+      request.apiKey = keys.admitSession(session, needed, clients.of(request.raw), asked);
+    } catch (error) {
+      if (error instanceof Problem && error.status === 401 && sessions !== undefined)
+        reply.header('set-cookie', sessions.remove(request.raw));
+      throw error;
+    }
+  };
+}
+
+/** Returns a function that says whether a request that was let in would be let in now. For answers without an end. */
+export function lastingAdmission({ keys, sessions }: GuardedRoutes) {
+  return ({ apiKey, headers: { authorization }, raw }: FastifyRequest): boolean => {
+    if (keys === undefined || apiKey === undefined) return true;
+    const session = authorization === undefined ? sessions?.in(raw) : undefined;
+    try {
+      return keys.inForce({ authorization, session }) !== undefined;
+    } catch {
+      return false;
+    }
   };
 }
 

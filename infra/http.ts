@@ -16,6 +16,7 @@ import type { Http, TypeBoxProvider } from './http-instance.ts';
 import { admission, type GuardedRoutes, neededBy, requireScopes } from './http-keys.ts';
 import { measureRequest } from './http-metrics.ts';
 import { type OperatedService, type Operations, operationTags, routeOperations } from './http-operations.ts';
+import { allowOrigins } from './http-origins.ts';
 import type { RateLimit } from './http-rate-limit.ts';
 import { withoutKeyTexts } from './keys/key-text.ts';
 import type { Life } from './life.ts';
@@ -39,6 +40,8 @@ export interface HttpOptions extends Operations, GuardedRoutes {
   readonly bodyLimitBytes: number;
   /** Left out: whoever connects is the client. */
   readonly clients?: Clients;
+  /** Whose pages may read answers (http-origins.ts). Left out: only those of this service. */
+  readonly origins?: string;
   /** Of each client; left out where there is nothing to limit. */
   readonly rateLimit?: RateLimit;
   /** For health, readiness, metrics and the document; 0, or left out: the service's own. */
@@ -63,6 +66,8 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   const { config, clients = createClients(), rateLimit, operationsPort = 0 } = options;
   const http = createServer(options);
   requireScopes(http, options);
+  // Before anything can refuse a request, so that those who may read answers can read refusals, too.
+  await allowOrigins(http, options.origins ?? '');
   limitConnections(http.server, clients, config);
   const drain = drainable(http, options.log, options.life);
   http.addHook('onResponse', measureRequest);

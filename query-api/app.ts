@@ -1,6 +1,5 @@
 /** The query API: it answers counts, top lists, series and the state of the pipeline over HTTP, and takes jobs. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import cors from '@fastify/cors';
 import swaggerUi from '@fastify/swagger-ui';
 import { cached } from '../infra/cached.ts';
 import type { ClickHouse } from '../infra/clickhouse/clickhouse.ts';
@@ -9,7 +8,9 @@ import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, type HttpOptions, refuseOtherMethods } from '../infra/http.ts';
 import { createClients } from '../infra/http-clients.ts';
 import { onDrain } from '../infra/http-drain.ts';
+import { lastingAdmission } from '../infra/http-keys.ts';
 import { createRateLimit } from '../infra/http-rate-limit.ts';
+import { sessionCookies } from '../infra/http-sessions.ts';
 import { inTime } from '../infra/in-time.ts';
 import { keyModeOf } from '../infra/keys/config.ts';
 import { KeyBook } from '../infra/keys/key-book.ts';
@@ -45,6 +46,7 @@ import { createLiveFeed } from './routes/live/live-feed.ts';
 import { readLive } from './routes/live/live-reading.ts';
 import { routePipeline } from './routes/pipeline/pipeline-routes.ts';
 import type { StatusDeps } from './routes/pipeline/status.ts';
+import { routeSession, type SessionRoutesDeps } from './routes/session/session.ts';
 import { openStore } from './store/open-store.ts';
 
 export interface QueryApiDeps {
@@ -107,16 +109,22 @@ export async function buildQueryApi({
   });
   const clients = createClients({ proxies: trustedProxiesOf(config) });
   const keyGate = createKeyGate({ mode: keyModeOf(config), keys, now });
+  const sessions = sessionCookies(clients.isOverTls);
   const http = await createHttp({
     ...about,
     ...httpLimitsOf(config),
     ...{ config, clients, log, life },
     servesPages: true,
-    ...{ keys: keyGate, personalParameters, openPages: ['/docs', '/dashboard', '*'] },
+    ...{
+      keys: keyGate,
+      sessions,
+      origins: config.QUERY_API_CORS_ORIGIN,
+      personalParameters,
+      openPages: ['/docs', '/dashboard', '*'],
+    },
     readiness: { clickhouse: () => clickhouse.ping(), ...keyGate.readiness, ...readiness },
     beforeScrape: createPipelineMetrics({ ...store, clickhouse, countedLog: patient, nodes, now }),
   });
-  await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
   // Listeners are let go when the drain begins. Their answers have no end, so to wait for them would take for ever.
   onDrain(http, () => live[Symbol.asyncDispose]());
@@ -124,6 +132,8 @@ export async function buildQueryApi({
   const shared = {
     ...{ ...store, config, clients, replicas, nodes, nodePositions: patient.nodePositions },
     ...{ stalls, logEnds, live, partitions, requests, now, wait, keyBook: keys.book, appendKeyChange },
+    ...{ keyGate, sessions, sessionHours: config.QUERY_API_SESSION_HOURS },
+    isLetIn: lastingAdmission({ keys: keyGate, sessions }),
     routing: cached(() => inTime(routing()).catch(() => undefined), 1_000, now),
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
     maxOpen: config.JOBS_MAX_OPEN,
@@ -146,7 +156,7 @@ const about = {
     jobs: 'Recounts, and comparisons with raw clicks',
     pipeline: 'How far counting has come, whether the sums agree, what was not counted, and what is happening now',
     exports: 'All rows of a range, for other programs',
-    keys: 'API keys, which a key with scope admin makes and ends',
+    keys: 'API keys, which a key with scope admin makes and ends, and who is signed in with one',
   },
 };
 
@@ -182,7 +192,8 @@ type Version1Deps = Parameters<typeof routeAds>[1] &
   Parameters<typeof routeClickAudit>[1] &
   Parameters<typeof routeAllExports>[1] &
   Parameters<typeof routeLive>[1] &
-  KeyRoutesDeps & { readonly replicas: Replicas };
+  KeyRoutesDeps &
+  SessionRoutesDeps & { readonly replicas: Replicas };
 
 /**
  * The page loads nothing from other hosts. `upgrade-insecure-requests` is left out, because the page may be served over
@@ -215,25 +226,8 @@ function routeVersion1(http: Http, deps: Version1Deps): void {
   routeAllExports(http, deps);
   routeLive(http, deps);
   routeKeys(http, deps);
+  routeSession(http, deps);
   for (const [url, allowed] of [...paths]) refuseOtherMethods(http, url, allowed);
-}
-
-async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: QueryApiConfig): Promise<void> {
-  if (origins === '') return;
-  await http.register(cors, {
-    origin: origins === '*' ? '*' : origins.split(','),
-    methods: ['GET', 'HEAD'],
-    exposedHeaders: [
-      'etag',
-      'retry-after',
-      'x-state',
-      'x-pending-late',
-      'x-watermark',
-      'x-final-until',
-      'x-next-cursor',
-    ],
-    maxAge: 600,
-  });
 }
 
 const unasked = () => Promise.reject(new Retryable('this process knows no brokers'));

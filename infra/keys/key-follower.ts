@@ -16,6 +16,7 @@ import type { Names } from '../topics.ts';
 import { KeyBook } from './key-book.ts';
 import { createKeyCheck } from './key-check.ts';
 import type { KnownKeys } from './key-gate.ts';
+import { createSessionCheck } from './session-check.ts';
 
 export interface FollowedKeys extends KnownKeys, AsyncDisposable {
   readonly book: KeyBook;
@@ -45,6 +46,7 @@ export function followKeys({ kafka, names, log }: KeyFollowerDeps): FollowedKeys
   return {
     book: reading.book,
     check: createKeyCheck(id => reading.book.get(id)),
+    checkSession: createSessionCheck(id => reading.book.get(id)),
     refusal: () => reading.refusal,
     async ready(stop) {
       while (!stop.aborted && reading.refusal !== undefined) {

@@ -9,12 +9,13 @@
  *
  * | record, each of format 1 | key | value |
  * | --- | --- | --- |
- * | created | `<id>` | `{"id","label","scopes","ad_id_prefix"?,"expires_at"?,"secret_sha256","at","by","from"?}` |
- * | rotated: another secret | `<id>\|<change>` | `{"id","change","secret_sha256","previous_until","at","by","from"?}` |
+ * | created | `<id>` | `{"id","label","scopes","ad_id_prefix"?,"expires_at"?,"secret_sha256","session_key"?,"at","by","from"?}` |
+ * | rotated: another secret | `<id>\|<change>` | `{"id","change","secret_sha256","session_key"?,"previous_until","at","by","from"?}` |
  * | revoked: for good | `<id>\|revoked` | `{"id","at","by","from"?}` |
  *
  * Times are epoch ms. `by` is the id of the key with which it was done, or `operator at the broker`; `from` is the
- * client's address. Of the secret there is only SHA-256, in hex. A scope that a release does not know allows
+ * client's address. Of the secret there is only SHA-256, in hex, and the public key that checks sessions which were begun
+ * with it (session-text.ts); a secret that an older release has made has none, and begins no session. A scope that a release does not know allows
  * nothing there. A field that limits what a key may do is therefore a new format: a release that ignored it would let
  * in more than it should. After a record that it cannot read, a process accepts no key (infra/kafka/record-contract.ts).
  */
@@ -25,13 +26,17 @@ import type { OutgoingRecord } from '../kafka/outgoing-record.ts';
 import type { LogRecord } from '../kafka/record-batch.ts';
 import { assertKnown, formatHeader, recordContract } from '../kafka/record-contract.ts';
 import { keyIdPattern } from './key-text.ts';
+import { sessionKeyPattern } from './session-text.ts';
 
 /** The author of changes that are written to the topic without a key. */
 export const operatorAtBroker = 'operator at the broker';
 
 const time = Type.Integer({ minimum: 0, maximum: 8_640_000_000_000_000 });
 const id = Type.String({ pattern: keyIdPattern.source });
-const hash = Type.String({ pattern: '^[0-9a-f]{64}$' });
+const secret = {
+  secret_sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  session_key: Type.Optional(Type.String({ pattern: sessionKeyPattern.source })),
+};
 const who = { at: time, by: Type.String({ minLength: 1 }), from: Type.Optional(Type.String()) };
 
 const CreatedValue = Type.Object({
@@ -40,10 +45,10 @@ const CreatedValue = Type.Object({
   scopes: Type.Array(Type.String(), { minItems: 1 }),
   ad_id_prefix: Type.Optional(Type.String({ minLength: 1 })),
   expires_at: Type.Optional(time),
-  secret_sha256: hash,
+  ...secret,
   ...who,
 });
-const RotatedValue = Type.Object({ id, change: id, secret_sha256: hash, previous_until: time, ...who });
+const RotatedValue = Type.Object({ id, change: id, ...secret, previous_until: time, ...who });
 const RevokedValue = Type.Object({ id, ...who });
 
 const values = { created: CreatedValue, rotated: RotatedValue, revoked: RevokedValue } as const;

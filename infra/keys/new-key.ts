@@ -3,6 +3,7 @@ import type { Key } from './key-book.ts';
 import type { KeyChange } from './key-record.ts';
 import { mintKeyId, mintKeyText, parseKeyText } from './key-text.ts';
 import { scopeNames } from './scopes.ts';
+import { sessionKeyOf } from './session-text.ts';
 
 /** What is asked for. Times are epoch ms. */
 export interface WantedKey {
@@ -77,7 +78,7 @@ export function createdKey({ label, scopes, expiresAt, adIdPrefix }: WantedKey, 
       scopes: [...scopes],
       ...(adIdPrefix === undefined ? {} : { ad_id_prefix: adIdPrefix }),
       ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
-      secret_sha256: hashOf(text),
+      ...storedOf(text),
       at: now,
       ...doer,
     },
@@ -96,7 +97,7 @@ export function rotatedKey(key: Key, overlapMs: number, doer: Doer, now: number)
       kind: 'rotated',
       id: key.id,
       change: mintKeyId(),
-      secret_sha256: hashOf(text),
+      ...storedOf(text),
       previous_until,
       at,
       ...doer,
@@ -104,8 +105,9 @@ export function rotatedKey(key: Key, overlapMs: number, doer: Doer, now: number)
   };
 }
 
-function hashOf(text: string): string {
-  return parseKeyText(text)?.secretHash.toString('hex') ?? '';
+/** What is stored of a secret. Neither tells it. */
+function storedOf(text: string) {
+  return { secret_sha256: parseKeyText(text)?.secretHash.toString('hex') ?? '', session_key: sessionKeyOf(text) };
 }
 
 function isLabel(label: string): boolean {

@@ -72,6 +72,9 @@ const table: Readonly<Record<'ingest' | 'query-api', Readonly<Record<string, Exp
     'POST /v1/replays': operate,
     'GET /v1/replays/:id': read,
     'DELETE /v1/replays/:id': operate,
+    'GET /v1/session': 'open',
+    'POST /v1/session': 'open',
+    'DELETE /v1/session': 'open',
     'GET /v1/status': read,
   },
 };
