@@ -4,7 +4,7 @@ import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { loadConfig } from '../../infra/config.ts';
 import { listen } from '../../infra/http.ts';
 import { migrate } from '../../infra/migrate.ts';
-import { buildQueryApi } from '../../query-api/app.ts';
+import { buildQueryApi, type QueryApiDeps } from '../../query-api/app.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
 import { type ClickHouseNode, startClickHouseNode } from './clickhouse-node.ts';
 import { partitions, progressRows } from './dashboard-data.ts';
@@ -25,7 +25,10 @@ export interface DashboardServer extends AsyncDisposable {
   stopCounting(agoMs: number): Promise<void>;
 }
 
-export async function startDashboard(env: NodeJS.ProcessEnv = {}): Promise<DashboardServer> {
+export async function startDashboard(
+  env: NodeJS.ProcessEnv = {},
+  deps: Partial<Pick<QueryApiDeps, 'keys' | 'appendKeyChange'>> = {},
+): Promise<DashboardServer> {
   await using stack = new AsyncDisposableStack();
   const store = stack.use(await startClickHouseNode());
   const { clickhouse } = store;
@@ -38,7 +41,15 @@ export async function startDashboard(env: NodeJS.ProcessEnv = {}): Promise<Dashb
     sinkPositions: async () => [],
   };
   const config = loadConfig(QueryApiConfig, env);
-  const http = await buildQueryApi({ config, clickhouse, log, now: Date.now, countedLog, ...logInto(clickhouse) });
+  const http = await buildQueryApi({
+    config,
+    clickhouse,
+    log,
+    now: Date.now,
+    countedLog,
+    ...logInto(clickhouse),
+    ...deps,
+  });
   stack.defer(() => http.close());
   const url = await listen(http, '127.0.0.1', 0);
   const insert = async (table: string, rows: readonly object[]) =>

@@ -4,7 +4,9 @@ import { go, hrefOf } from '../address.js';
 import { get } from '../api.js';
 import { h } from '../dom.js';
 import { timeElement } from '../format.js';
+import { may } from '../session.js';
 import { createCard } from './card.js';
+import { lacking } from './lacking.js';
 import { reasonText } from './outcomes.js';
 import { stateMark } from './state-mark.js';
 import { tableOf } from './table.js';
@@ -45,10 +47,12 @@ export function createClickTrail() {
   const card = createCard({
     title: 'Where did my click go?',
     note: 'each copy of a click, found by its event_id',
-    actions: [form],
+    actions: may('read:personal') ? [form] : [],
     isFlush: true,
     takes: 'click-trail',
     async load(signal) {
+      const lacks = lacking('read:personal', 'What became of a click is about a person, and needs');
+      if (lacks) return lacks;
       if (!eventId) return h('p', { class: 'notice' }, 'Enter the event_id with which the click was posted.');
       const { ads, copies, is_complete } = await get(`/v1/clicks/${encodeURIComponent(eventId)}`, {}, signal);
       const notes = [

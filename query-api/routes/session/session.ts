@@ -71,8 +71,8 @@ async function refuseOtherBody({ body }: FastifyRequest): Promise<void> {
 /** @throws Problem for a key that can do nothing here, or begin no session */
 function refuseUseless(key: Key, text: string): void {
   const { id, created, secrets } = key;
-  if (!usable.some(scope => isAllowed(created.scopes, scope))) {
-    const detail = `API key ${id} has scope ${created.scopes.join(', ')} alone, and the dashboard needs ${usable.join(', ')} or admin`;
+  if (!isAllowed(created.scopes, 'read')) {
+    const detail = `API key ${id} does not have scope read, which the dashboard needs`;
     throw new Problem(403, 'forbidden', detail, { scope: 'read' });
   }
   const hash = parseKeyText(text)?.secretHash;
@@ -84,8 +84,6 @@ function refuseUseless(key: Key, text: string): void {
       `an older release has made the secret of API key ${id}, and it cannot begin a session: rotate the key with adclicks keys rotate ${id}`,
     );
 }
-
-const usable: readonly Scope[] = ['read', 'read:personal', 'operate'];
 
 function answerOf({ mode }: KeyGate, key: Key | undefined, until: number | undefined) {
   const isOpen = (scope: Scope) => scope !== 'admin' && (mode === 'off' || (mode === 'optional' && key === undefined));

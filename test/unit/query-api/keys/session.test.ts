@@ -136,7 +136,7 @@ describe('a browser that signs in', () => {
   });
 
   it.each([
-    [{ scopes: ['ingest'] }, 403, 'forbidden', /has scope ingest alone/],
+    [{ scopes: ['ingest', 'operate'] }, 403, 'forbidden', /does not have scope read, which the dashboard needs$/],
     [{ scopes: ['read'], expiresAt: Date.now() + 1 }, 401, 'unauthorized', /has expired/],
   ])('is refused with a key that is of no use there: %j', async (wanted, status, code, detail) => {
     const { keys, signIn } = await setUp();
