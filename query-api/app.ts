@@ -6,7 +6,7 @@ import type { ClickHouse } from '../infra/clickhouse/clickhouse.ts';
 import { clientSlots } from '../infra/client-slots.ts';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, type HttpOptions, refuseOtherMethods } from '../infra/http.ts';
-import { createClients } from '../infra/http-clients.ts';
+import { type Clients, createClients } from '../infra/http-clients.ts';
 import { onDrain } from '../infra/http-drain.ts';
 import { lastingAdmission } from '../infra/http-keys.ts';
 import { createRateLimit } from '../infra/http-rate-limit.ts';
@@ -14,7 +14,7 @@ import { sessionCookies } from '../infra/http-sessions.ts';
 import { inTime } from '../infra/in-time.ts';
 import { keyModeOf } from '../infra/keys/config.ts';
 import { KeyBook } from '../infra/keys/key-book.ts';
-import { createKeyGate, type KnownKeys, unreadKeys } from '../infra/keys/key-gate.ts';
+import { createKeyGate, type KeyGate, type KnownKeys, unreadKeys } from '../infra/keys/key-gate.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import type { StoreNodes } from './answers/nodes-status.ts';
@@ -109,19 +109,13 @@ export async function buildQueryApi({
   });
   const clients = createClients({ proxies: trustedProxiesOf(config) });
   const keyGate = createKeyGate({ mode: keyModeOf(config), keys, now });
-  const sessions = sessionCookies(clients.isOverTls);
+  const signIn = signInOf(config, keyGate, clients);
   const http = await createHttp({
     ...about,
     ...httpLimitsOf(config),
     ...{ config, clients, log, life },
     servesPages: true,
-    ...{
-      keys: keyGate,
-      sessions,
-      origins: config.QUERY_API_CORS_ORIGIN,
-      personalParameters,
-      openPages: ['/docs', '/dashboard', '*'],
-    },
+    ...{ keys: keyGate, sessions: signIn.sessions, personalParameters, openPages: ['/docs', '/dashboard', '*'] },
     readiness: { clickhouse: () => clickhouse.ping(), ...keyGate.readiness, ...readiness },
     beforeScrape: createPipelineMetrics({ ...store, clickhouse, countedLog: patient, nodes, now }),
   });
@@ -131,9 +125,7 @@ export async function buildQueryApi({
   http.addHook('preClose', async () => await live[Symbol.asyncDispose]());
   const shared = {
     ...{ ...store, config, clients, replicas, nodes, nodePositions: patient.nodePositions },
-    ...{ stalls, logEnds, live, partitions, requests, now, wait, keyBook: keys.book, appendKeyChange },
-    ...{ keyGate, sessions, sessionHours: config.QUERY_API_SESSION_HOURS },
-    isLetIn: lastingAdmission({ keys: keyGate, sessions }),
+    ...{ stalls, logEnds, live, partitions, requests, now, wait, keyBook: keys.book, appendKeyChange, ...signIn },
     routing: cached(() => inTime(routing()).catch(() => undefined), 1_000, now),
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
     maxOpen: config.JOBS_MAX_OPEN,
@@ -169,8 +161,16 @@ function httpLimitsOf(config: QueryApiConfig) {
       setting: 'QUERY_API_RATE_LIMIT_PER_MINUTE',
     }),
     operationsPort: config.QUERY_API_OPS_PORT,
+    origins: config.QUERY_API_CORS_ORIGIN,
     answers: { timeoutMs: config.QUERY_ANSWER_TIMEOUT_MS, setting: 'QUERY_ANSWER_TIMEOUT_MS', isRaw: asksForRaw },
   };
+}
+
+/** What routes need for browsers that are signed in. */
+function signInOf(config: QueryApiConfig, keyGate: KeyGate, clients: Clients) {
+  const sessions = sessionCookies(clients.isOverTls);
+  const isLetIn = lastingAdmission({ keys: keyGate, sessions });
+  return { keyGate, sessions, isLetIn, sessionHours: config.QUERY_API_SESSION_HOURS };
 }
 
 function liveLimitsOf(config: QueryApiConfig) {
