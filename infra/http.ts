@@ -86,7 +86,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
       },
       servers: [{ url: '/', description: 'this service' }],
       security: [],
-      ...(options.keys ? { components: { securitySchemes: { apiKey: apiKeyScheme } } } : {}),
+      ...(options.keys ? { components: { securitySchemes: { apiKey: apiKeyScheme(options) } } } : {}),
       tags: Object.entries({ ...options.tags, ...(operationsPort === 0 ? operationTags : {}) }).map(
         ([name, description]) => ({ name, description }),
       ),
@@ -167,12 +167,12 @@ async function protectPages(http: Http, clients: Clients): Promise<void> {
   });
 }
 
-const apiKeyScheme = {
-  type: 'http',
-  scheme: 'bearer',
-  description:
-    'An API key. Each operation names the scope that it needs; what asks for clicks of one user, address or stored filter needs read:personal, too. `admin` includes all.',
-} as const;
+function apiKeyScheme({ sessions }: HttpOptions) {
+  const rules =
+    'An API key. Each operation names the scope that it needs; what asks for clicks of one user, address or stored filter needs read:personal, too. `admin` includes all.';
+  const browsers = ' Pages of this service may have the cookie of `POST /v1/session` instead.';
+  return { type: 'http', scheme: 'bearer', description: sessions === undefined ? rules : rules + browsers } as const;
+}
 
 /** An empty choice says that it also goes without a key. */
 function withSecurity<T extends object | undefined>(

@@ -142,7 +142,7 @@ describe('a key with few scopes', () => {
     const lacks = page.locator('[data-lacks]');
     await lacks
       .getByText(
-        'To start a recount or a comparison needs an API key with scope operate. The key “reader” does not have it.',
+        'Starting a recount or a comparison needs an API key with scope operate. The key “reader” does not have it.',
       )
       .waitFor();
     expect(await page.getByRole('button', { name: /Recount|Reconcile/ }).count()).toBe(0);

@@ -103,7 +103,7 @@ function outcomeOf(job) {
         may('operate') &&
         h('button', { type: 'button', class: 'main', onclick: () => confirmApply(job, sum) }, 'Apply…'),
     ),
-    canApply && lacking('operate', 'To apply this needs'),
+    canApply && lacking('operate', 'Applying this needs'),
     tableOf('What differs', diffColumns, rows),
     next_cursor !== null &&
       h(

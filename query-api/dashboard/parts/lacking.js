@@ -4,7 +4,7 @@ import { currentSession, may } from '../session.js';
 
 /** @import { Scope } from '../api-types.ts' */
 
-/** Returns nothing if the scope is there. `what` begins the sentence. @param {Scope} scope @param {string} what */
+/** Returns nothing if the scope is there. `what` begins the sentence, with its verb. @param {Scope} scope @param {string} what */
 export function lacking(scope, what) {
   if (may(scope)) return undefined;
   const { key } = currentSession();

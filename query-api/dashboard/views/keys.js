@@ -19,7 +19,7 @@ import { currentSession } from '../session.js';
 export function mount(root) {
   const zonePicker = createZonePicker();
   const top = h('div', { class: 'top' }, h('h1', {}, 'Keys'), zonePicker.element);
-  const lacks = lacking('admin', 'To manage keys needs');
+  const lacks = lacking('admin', 'Managing keys needs');
   const list = createKeyList();
   root.append(
     top,

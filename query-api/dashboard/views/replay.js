@@ -176,7 +176,7 @@ function createStartForm(onStart) {
     title: 'Start',
     note: 'The minutes must be final. A dry run shows what differs and changes nothing.',
   });
-  const lacks = lacking('operate', 'To start a recount or a comparison needs');
+  const lacks = lacking('operate', 'Starting a recount or a comparison needs');
   if (lacks) card.body.append(lacks);
   else card.body.append(form, message);
   return card;

@@ -14,7 +14,8 @@ export function mount(root) {
   });
   const message = h('div', { role: 'status' });
   const button = h('button', { class: 'main' }, 'Sign in');
-  const isNeeded = currentSession().keys === 'required';
+  const { keys } = currentSession();
+  const isNeeded = keys === 'required';
   const form = h(
     'form',
     { class: 'sign-in', onsubmit: submit },
@@ -52,7 +53,7 @@ export function mount(root) {
         'div',
         { class: 'body' },
         isOver() && h('p', { class: 'notice warn', role: 'status' }, over),
-        h('p', {}, isNeeded ? needed : optional),
+        h('p', {}, sentences[keys]),
         !isSecureContext && h('p', { class: 'notice warn' }, inClear),
         form,
       ),
@@ -64,9 +65,11 @@ export function mount(root) {
 
 const over =
   'You are signed out: the session is over, or its API key has expired, or was revoked or rotated. Sign in to go on where you were.';
-const needed =
-  'This query API answers only with an API key. Paste one with scope read, as it was shown when it was made.';
-const optional = 'Here an API key is needed only to manage keys. With one, this page does only what the key may do.';
+const sentences = {
+  required: 'This query API answers only with an API key. Paste one with scope read, as it was shown when it was made.',
+  optional: 'Here an API key is needed only to manage keys. With one, this page does only what the key may do.',
+  off: 'Here an API key is needed only to manage keys.',
+};
 const inClear =
   'This page came without TLS, so whoever is between this browser and the server can read the key. Use https.';
 
