@@ -18,9 +18,9 @@ export interface Guard {
   readonly clients: Clients;
   readonly rateLimit?: RateLimit | undefined;
   /** @throws Problem if the request does not have the key that it needs */
-  readonly admit?: ((request: FastifyRequest) => void) | undefined;
   /** Runs for a request that has a key. @throws Problem if a quota of the key is used up */
   readonly withinQuotas?: ((request: FastifyRequest, reply: FastifyReply, key: Key) => void) | undefined;
+  readonly admit?: ((request: FastifyRequest, reply: FastifyReply) => void) | undefined;
 }
 
 export function guardRequests(http: Http, { checkHost, clients, rateLimit, admit, withinQuotas }: Guard): void {
@@ -35,7 +35,7 @@ export function guardRequests(http: Http, { checkHost, clients, rateLimit, admit
     const refusal =
       rateLimit === undefined || operationPaths.has(pathOf(raw.url)) ? undefined : rateLimit.admit(clients.of(raw));
     if (refusal === undefined) {
-      admit?.(request);
+      admit?.(request, reply);
       if (request.apiKey !== undefined) withinQuotas?.(request, reply, request.apiKey);
     }
     done(refusal);

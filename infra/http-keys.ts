@@ -8,10 +8,13 @@
  *
  * The key is in the header `Authorization`. Where browsers send what a page has, which can set no header, the scope is
  * `ingest:public` and the key is in the address, as parameter `k`.
+ * A server may accept sessions as well, which browsers have in a cookie (http-sessions.ts). If a request has a key, its
+ * cookie is not looked at. A session that is not in force is taken away from the browser with the answer.
  */
-import type { FastifyRequest, RouteOptions } from 'fastify';
+import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import type { Clients } from './http-clients.ts';
 import type { Http } from './http-instance.ts';
+import { requireOwnPage, type SessionCookies } from './http-sessions.ts';
 import type { Key } from './keys/key-book.ts';
 import type { KeyGate } from './keys/key-gate.ts';
 import { publicScope, type Scope, scopes } from './keys/scopes.ts';
@@ -34,7 +37,7 @@ declare module 'fastify' {
     tenants?: TenantRule;
   }
   interface FastifyRequest {
-    /** The key of the request. Undefined if it came without one and needed none. */
+    /** The key of the request, or of its session. Undefined if it came without one and needed none. */
     apiKey: Key | undefined;
   }
 }
@@ -42,6 +45,8 @@ declare module 'fastify' {
 export interface GuardedRoutes {
   /** Left out: all routes of the server are open. */
   readonly keys?: KeyGate | undefined;
+  /** Left out: cookies are not looked at. */
+  readonly sessions?: SessionCookies | undefined;
   /** Paths under which a plugin registers routes that cannot name a scope. These are open. */
   readonly openPages?: readonly string[];
   /** Parameters that ask for the clicks of one person. With one of them, a request needs `read:personal` too. */
@@ -67,9 +72,12 @@ export function requireScopes(http: Http, { keys, openPages = [] }: GuardedRoute
 }
 
 /** Returns a function that checks the key of a request. It throws a Problem if the request must not be answered. */
-export function admission(clients: Clients, { keys, personalParameters = [], refusedToTenants = {} }: GuardedRoutes) {
+export function admission(
+  clients: Clients,
+  { keys, sessions, personalParameters = [], refusedToTenants = {} }: GuardedRoutes,
+) {
   if (keys === undefined) return undefined;
-  return (request: FastifyRequest): void => {
+  return (request: FastifyRequest, reply: FastifyReply): void => {
     const { scope, tenants } = request.routeOptions.config;
     // An answer of 404 needs no key.
     if (scope === 'open' || request.is404) return;
@@ -81,9 +89,34 @@ export function admission(clients: Clients, { keys, personalParameters = [], ref
     }
     const own = listOf(scope);
     const needed = asksForPerson(request.query, personalParameters) ? [...own, 'read:personal' as const] : own;
-    const key = keys.admit(request.headers.authorization, needed, client, asked);
+    const { authorization } = request.headers;
+    const session = authorization === undefined ? sessions?.in(request.raw) : undefined;
+    const inSession = (text: string) => {
+      requireOwnPage(request.raw);
+      try {
+        return keys.admitSession(text, needed, client, asked);
+      } catch (error) {
+        if (error instanceof Problem && error.status === 401 && sessions !== undefined)
+          reply.header('set-cookie', sessions.remove(request.raw));
+        throw error;
+      }
+    };
+    const key = session === undefined ? keys.admit(authorization, needed, client, asked) : inSession(session);
     if (key?.created.tenant !== undefined) refuseTenant(key, asked(), tenants, request.query, refusedToTenants);
     request.apiKey = key;
+  };
+}
+
+/** Returns a function that says whether a request that was let in would be let in now. For answers without an end. */
+export function lastingAdmission({ keys, sessions }: GuardedRoutes) {
+  return ({ apiKey, headers: { authorization }, raw }: FastifyRequest): boolean => {
+    if (keys === undefined || apiKey === undefined) return true;
+    const session = authorization === undefined ? sessions?.in(raw) : undefined;
+    try {
+      return keys.inForce({ authorization, session }) !== undefined;
+    } catch {
+      return false;
+    }
   };
 }
 

@@ -13,6 +13,7 @@ const reasons = [
   'unauthorized',
   'forbidden',
   'wrong_keys',
+  'cross_site',
   'busy',
   'client_busy',
   'body_too_slow',

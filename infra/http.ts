@@ -19,6 +19,7 @@ import { admission, type GuardedRoutes, neededBy, requireScopes } from './http-k
 import { loggedRequest } from './http-logged.ts';
 import { measureRequest } from './http-metrics.ts';
 import { type OperatedService, type Operations, operationTags, routeOperations } from './http-operations.ts';
+import { allowOrigins } from './http-origins.ts';
 import type { RateLimit } from './http-rate-limit.ts';
 import { publicScope } from './keys/scopes.ts';
 import type { Life } from './life.ts';
@@ -43,6 +44,8 @@ export interface HttpOptions extends Operations, GuardedRoutes {
   readonly bodyLimitBytes: number;
   /** Left out: whoever connects is the client. */
   readonly clients?: Clients;
+  /** Whose pages may read answers (http-origins.ts). Left out: only those of this service. */
+  readonly origins?: string;
   /** Of each client; left out where there is nothing to limit. */
   readonly rateLimit?: RateLimit;
   /** Of API keys. Left out: there are none. */
@@ -78,6 +81,8 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   const { config, clients = createClients(), rateLimit, withinQuotas, operationsPort = 0 } = options;
   const http = createServer(options, options.tls);
   requireScopes(http, options);
+  // Before anything can refuse a request, so that those who may read answers can read refusals, too.
+  await allowOrigins(http, options.origins ?? '');
   limitConnections(http.server, clients, config);
   const drain = drainable(http, options.log, options.life);
   http.addHook('onResponse', measureRequest);
@@ -193,12 +198,12 @@ function demandTls(http: Http, clients: Clients): void {
   });
 }
 
-const apiKeyScheme = {
-  type: 'http',
-  scheme: 'bearer',
-  description:
-    'An API key. Each operation names the scope that it needs; what asks for clicks of one user, address or stored filter needs read:personal, too. `admin` includes all.',
-} as const;
+function apiKeyScheme({ sessions }: HttpOptions) {
+  const rules =
+    'An API key. Each operation names the scope that it needs; what asks for clicks of one user, address or stored filter needs read:personal, too. `admin` includes all.';
+  const browsers = ' Pages of this service may have the cookie of `POST /v1/session` instead.';
+  return { type: 'http', scheme: 'bearer', description: sessions === undefined ? rules : rules + browsers } as const;
+}
 
 const publicKeyScheme = {
   type: 'apiKey',
@@ -207,8 +212,9 @@ const publicKeyScheme = {
   description: 'A public API key, with scope ingest:public alone. It may stand in the source of a page.',
 } as const;
 
-function securitySchemesOf({ servesBrowserClicks = false }: HttpOptions) {
-  return { apiKey: apiKeyScheme, ...(servesBrowserClicks ? { publicKey: publicKeyScheme } : {}) };
+function securitySchemesOf(options: HttpOptions) {
+  const { servesBrowserClicks = false } = options;
+  return { apiKey: apiKeyScheme(options), ...(servesBrowserClicks ? { publicKey: publicKeyScheme } : {}) };
 }
 
 /** An empty choice says that it also goes without a key. */

@@ -1,6 +1,5 @@
 /** The query API: it answers counts, top lists, series and the state of the pipeline over HTTP, and takes jobs. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import cors from '@fastify/cors';
 import swaggerUi from '@fastify/swagger-ui';
 import { type AuditTrail, noTrail } from '../infra/audit/audit-trail.ts';
 import { cached } from '../infra/cached.ts';
@@ -11,14 +10,16 @@ import { createHttp, type Http, type HttpOptions, refuseOtherMethods } from '../
 import { auditRequests } from '../infra/http-audit.ts';
 import { type Clients, createClients } from '../infra/http-clients.ts';
 import { onDrain } from '../infra/http-drain.ts';
+import { lastingAdmission } from '../infra/http-keys.ts';
 import { createRateLimit } from '../infra/http-rate-limit.ts';
+import { sessionCookies } from '../infra/http-sessions.ts';
 import { inTime } from '../infra/in-time.ts';
 import { keyConnections } from '../infra/key-quotas/key-connections.ts';
 import { KeyQuotas } from '../infra/key-quotas/key-quotas.ts';
 import { keysAtQuota } from '../infra/key-quotas/keys-at-quota.ts';
 import { keyModeOf } from '../infra/keys/config.ts';
 import { KeyBook } from '../infra/keys/key-book.ts';
-import { createKeyGate, type KnownKeys, unreadKeys } from '../infra/keys/key-gate.ts';
+import { createKeyGate, type KeyGate, type KnownKeys, unreadKeys } from '../infra/keys/key-gate.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import { quotasOf } from '../infra/quotas/config.ts';
@@ -58,6 +59,7 @@ import { createLiveFeeds } from './routes/live/live-feeds.ts';
 import { readLive } from './routes/live/live-reading.ts';
 import { routePipeline } from './routes/pipeline/pipeline-routes.ts';
 import type { StatusDeps } from './routes/pipeline/status.ts';
+import { routeSession, type SessionRoutesDeps } from './routes/session/session.ts';
 import { type AdStoresOptions, openAdStores } from './store/ad-store.ts';
 import { openStore, type StoreOptions } from './store/open-store.ts';
 
@@ -132,16 +134,22 @@ export async function buildQueryApi({
   const clients = createClients({ proxies: trustedProxiesOf(config) });
   const { quotas, rawSeconds, withinQuotas, reportingToo } = keyLimitsOf(config, { clients, quotaShares, log });
   const keyGate = createKeyGate({ mode: keyModeOf(config), keys, now });
+  const signIn = signInOf(config, keyGate, clients);
   const http = await createHttp({
     ...about,
     ...httpLimitsOf(config, rawSeconds),
     ...{ config, clients, log, life, tls, audit, withinQuotas, servesPages: true },
-    ...{ keys: keyGate, personalParameters, refusedToTenants, openPages: ['/docs', '/dashboard', '*'] },
+    ...{
+      keys: keyGate,
+      sessions: signIn.sessions,
+      personalParameters,
+      refusedToTenants,
+      openPages: ['/docs', '/dashboard', '*'],
+    },
     readiness: { clickhouse: () => clickhouse.ping(), ...keyGate.readiness, ...readiness },
     beforeScrape: reportingToo(createPipelineMetrics({ ...store, clickhouse, countedLog: patient, nodes, now })),
   });
   auditRequests(http, { trail: audit, clients, personalParameters });
-  await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
   // Listeners are let go when the drain begins. Their answers have no end, so to wait for them would take for ever.
   onDrain(http, () => live[Symbol.asyncDispose]());
@@ -150,7 +158,7 @@ export async function buildQueryApi({
     ...{ ...store, config, clients, replicas, nodes, nodePositions: patient.nodePositions },
     ...{ stalls, logEnds, live, partitions, requests, now, wait },
     ...{ keyBook: keys.book, readKeysToEnd: keys.readToEnd, appendKeyChange },
-    ...{ storeFor, routing: splitAds },
+    ...{ storeFor, routing: splitAds, ...signIn },
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
     keptForms: createKeptForms(privacyKeysOf(config)),
     ...{ maxOpen: config.JOBS_MAX_OPEN, maxOpenPerClient: config.JOBS_MAX_OPEN_PER_CLIENT, quotas, rawSeconds },
@@ -190,8 +198,8 @@ const about = {
     jobs: 'Recounts, and comparisons with raw clicks',
     pipeline: 'How far counting has come, whether the sums agree, what was not counted, and what is happening now',
     exports: 'All rows of a range, for other programs',
-    keys: 'API keys, which a key with scope admin makes and ends',
     audit: 'Who has done what, when, and from where',
+    keys: 'API keys, which a key with scope admin makes and ends, and who is signed in with one',
   },
 };
 
@@ -204,6 +212,7 @@ function httpLimitsOf(config: QueryApiConfig, rawSeconds: RawSeconds) {
       setting: 'QUERY_API_RATE_LIMIT_PER_MINUTE',
     }),
     operationsPort: config.QUERY_API_OPS_PORT,
+    origins: config.QUERY_API_CORS_ORIGIN,
     answers: {
       ...{ timeoutMs: config.QUERY_ANSWER_TIMEOUT_MS, setting: 'QUERY_ANSWER_TIMEOUT_MS', isRaw: asksForRaw },
       onPlaceHeld: rawSeconds.charge,
@@ -231,6 +240,13 @@ function keyLimitsOf(
   };
 }
 
+/** What routes need for browsers that are signed in. */
+function signInOf(config: QueryApiConfig, keyGate: KeyGate, clients: Clients) {
+  const sessions = sessionCookies(clients.isOverTls);
+  const isLetIn = lastingAdmission({ keys: keyGate, sessions });
+  return { keyGate, sessions, isLetIn, sessionHours: config.QUERY_API_SESSION_HOURS };
+}
+
 function liveLimitsOf(config: QueryApiConfig) {
   return { maxClients: config.QUERY_API_LIVE_MAX_CLIENTS, maxBufferBytes: config.QUERY_API_LIVE_BUFFER_BYTES };
 }
@@ -252,7 +268,8 @@ type Version1Deps = Parameters<typeof routeAds>[1] &
   Parameters<typeof routeAllExports>[1] &
   Parameters<typeof routeLive>[1] &
   Parameters<typeof routeAudit>[1] &
-  KeyRoutesDeps & { readonly replicas: Replicas; readonly rawSeconds: RawSeconds };
+  KeyRoutesDeps &
+  SessionRoutesDeps & { readonly replicas: Replicas; readonly rawSeconds: RawSeconds };
 
 /**
  * The page loads nothing from other hosts. `upgrade-insecure-requests` is left out, because the page may be served over
@@ -287,28 +304,8 @@ function routeVersion1(http: Http, deps: Version1Deps): void {
   routeLive(http, deps);
   routeKeys(http, deps);
   routeAudit(http, deps);
+  routeSession(http, deps);
   for (const [url, allowed] of [...paths]) refuseOtherMethods(http, url, allowed);
-}
-
-async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: QueryApiConfig): Promise<void> {
-  if (origins === '') return;
-  await http.register(cors, {
-    origin: origins === '*' ? '*' : origins.split(','),
-    methods: ['GET', 'HEAD'],
-    exposedHeaders: [
-      'etag',
-      'retry-after',
-      'ratelimit',
-      'ratelimit-policy',
-      'x-state',
-      'x-pending-late',
-      'x-watermark',
-      'x-final-until',
-      'x-next-cursor',
-      'x-tenant',
-    ],
-    maxAge: 600,
-  });
 }
 
 const unasked = () => Promise.reject(new Retryable('this process knows no brokers'));

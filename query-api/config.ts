@@ -194,6 +194,13 @@ export const QueryApiConfig = Type.Object({
     description:
       'origins whose pages may call the API: `http(s)://host[:port]` with commas between them, or `*` for all; empty: only the dashboard of this service',
   }),
+  QUERY_API_SESSION_HOURS: Type.Integer({
+    default: 12,
+    minimum: 1,
+    maximum: 720,
+    description:
+      'hours after which a browser must sign in to the dashboard again. Before that, the session ends when its key is revoked or expires, or its secret is replaced',
+  }),
   QUERY_API_TRUST_PROXY: Type.String({
     default: 'false',
     description:

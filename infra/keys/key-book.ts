@@ -15,6 +15,8 @@ import { type KeyChange, keyChangeOf } from './key-record.ts';
 export interface Secret {
   /** SHA-256. */
   readonly hash: Buffer;
+  /** Checks the sessions that were begun with it (session-text.ts). Older releases made secrets without. */
+  readonly sessionKey: string | undefined;
   /** From then on it is not valid any more, in epoch ms. */
   readonly until: number;
 }
@@ -131,7 +133,7 @@ function keyOf(id: string, { created, limited, revoked, secrets }: Found): Key |
     secrets: secrets.map((change, i) => {
       const next = secrets[i - 1];
       const until = next?.kind === 'rotated' ? next.previous_until : Number.POSITIVE_INFINITY;
-      return { hash: Buffer.from(change.secret_sha256, 'hex'), until };
+      return { hash: Buffer.from(change.secret_sha256, 'hex'), sessionKey: change.session_key, until };
     }),
   };
 }

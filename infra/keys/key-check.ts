@@ -58,7 +58,7 @@ function lookUp(
 }
 
 /** No secret has this hash. */
-const noSecrets = [{ hash: Buffer.alloc(32), until: 0 }];
+const noSecrets = [{ hash: Buffer.alloc(32), sessionKey: undefined, until: 0 }];
 
 function remember(right: Map<string, Right>, text: string, found: Right): void {
   if (right.size >= mostRemembered) right.clear();

@@ -14,6 +14,7 @@ import type { Names } from '../topics.ts';
 import { KeyBook } from './key-book.ts';
 import { createKeyCheck } from './key-check.ts';
 import type { KnownKeys } from './key-gate.ts';
+import { createSessionCheck } from './session-check.ts';
 
 export interface FollowedKeys extends KnownKeys, AsyncDisposable {
   readonly book: KeyBook;
@@ -49,6 +50,7 @@ export function followKeys({ kafka, names, log }: KeyFollowerDeps): FollowedKeys
   return {
     book,
     check: createKeyCheck(id => book.get(id)),
+    checkSession: createSessionCheck(id => book.get(id)),
     refusal,
     async ready(stop) {
       while (!stop.aborted && refusal() !== undefined) {

@@ -1,6 +1,6 @@
 /**
- * Decides for each request whether it may be answered: by the API key that it has sent, the scopes that it needs, and
- * when keys are needed at all (config.ts).
+ * Decides for each request whether it may be answered: by the API key that it has sent, or the session that was begun
+ * with one, the scopes that it needs, and when keys are needed at all (config.ts).
  *
  * What is not known never lets a request in: while the keys have not been read, or cannot be read any more, requests
  * that need one get 503. `admin` always needs a key, wherever a process listens. Otherwise a key that somebody made
@@ -13,14 +13,17 @@
 import { Problem } from '../problem.ts';
 import type { KeyMode } from './config.ts';
 import type { Key } from './key-book.ts';
-import type { CheckKey, KeyVerdict } from './key-check.ts';
+import type { CheckKey } from './key-check.ts';
 import { keyIdPart } from './key-text.ts';
 import { isAllowed, isPublic, publicScope, type Scope } from './scopes.ts';
+import type { CheckSession, SessionVerdict } from './session-check.ts';
+import { keyIdPlace } from './session-text.ts';
 import type { WrongKeys } from './wrong-keys.ts';
 
 /** The keys as a process follows them. */
 export interface KnownKeys {
   readonly check: CheckKey;
+  readonly checkSession: CheckSession;
   /** Why no key can be accepted at present, or undefined. */
   refusal(): string | undefined;
 }
@@ -48,6 +51,17 @@ export interface KeyGate {
    * here, also that of an admin: where it stands, anybody can read it. @throws Problem if it must not be answered
    */
   admitPublic(text: string | undefined, client: KeySender, asked: () => string): Key;
+  /** The same for a request with a session (session-text.ts) and no key. */
+  admitSession(session: string, needed: readonly Scope[], client: KeySender, asked: () => string): Key | undefined;
+  /** Returns the key whose text this is. Guessing is as limited as in requests. @throws Problem for any other text */
+  signIn(text: string, client: KeySender): Key;
+  /** Returns the key that is in force by what was sent. Counts no guesses. @throws Problem while that is not known */
+  inForce(sent: Sent): Key | undefined;
+}
+
+export interface Sent {
+  readonly authorization: string | undefined;
+  readonly session: string | undefined;
 }
 
 export interface KeyGateOptions {
@@ -62,36 +76,52 @@ export function createKeyGate({ mode, keys, now = Date.now }: KeyGateOptions): K
     const refusal = keys.refusal();
     if (refusal !== undefined) throw new Error(refusal);
   };
-  const mustBeRead = () => {
+  const requireReady = () => {
     const refusal = keys.refusal();
     if (refusal !== undefined) throw new Problem(503, 'not_ready', `${refusal}: try again`, {}, 1);
   };
+  /** @throws Problem unless the text is a valid key; `malformed` says what is wrong with what is no key at all */
+  const keyOf = (text: string, client: KeySender, malformed: string) => {
+    refuseGuesser(keyIdPart(text), client, now());
+    return checked(keys.check(text, now()), client, now(), malformed);
+  };
+  const isUnchecked = (needed: readonly Scope[]) => mode === 'off' && !needed.includes('admin');
   return {
     mode,
     readiness: mode === 'required' ? { keys: check } : {},
     admit(authorization, needed, client, asked) {
-      const isAdmin = needed.includes('admin');
-      if (mode === 'off' && !isAdmin) return undefined;
-      if (authorization === undefined && mode === 'optional' && !isAdmin) return undefined;
-      mustBeRead();
+      if (isUnchecked(needed)) return undefined;
+      if (authorization === undefined && mode === 'optional' && !needed.includes('admin')) return undefined;
+      requireReady();
       if (authorization === undefined)
         throw unauthorized(`${asked()} needs an API key: send it as Authorization: Bearer adclicks_…`);
-      const key = checked(keyIn(authorization), keys.check, client, now(), notInHeader);
-      const missing = needed.find(scope => !isAllowed(key.created.scopes, scope));
-      if (missing === undefined) return key;
-      const detail = `${asked()} needs scope ${missing}, which API key ${key.id} does not have`;
-      const problem = new Problem(403, 'forbidden', detail, { scope: missing });
-      refusedKeys.set(problem, key);
-      throw problem;
+      return allowed(keyOf(keyIn(authorization), client, notInHeader), needed, asked);
+    },
+    admitSession(session, needed, client, asked) {
+      if (isUnchecked(needed)) return undefined;
+      requireReady();
+      refuseGuesser(session.slice(...keyIdPlace), client, now());
+      return allowed(checked(keys.checkSession(session, now()), client, now(), noSession), needed, asked);
     },
     admitPublic(text, client, asked) {
-      mustBeRead();
+      requireReady();
       if (text === undefined) throw unauthorized(`${asked()} needs a public API key: ?k=adclicks_pub_…`);
-      const key = checked(text, keys.check, client, now(), notInAddress);
+      const key = keyOf(text, client, notInAddress);
       const { scopes, origins } = key.created;
       if (isPublic(scopes) && origins !== undefined) return key;
       const detail = `${asked()} needs a key with scope ${publicScope} alone, and API key ${key.id} is another: it must not stand in a page or an address, so rotate it`;
       throw new Problem(403, 'forbidden', detail, { scope: publicScope });
+    },
+    signIn(text, client) {
+      requireReady();
+      return keyOf(text, client, notInBody);
+    },
+    inForce({ authorization, session }) {
+      if (authorization === undefined && session === undefined) return undefined;
+      requireReady();
+      const verdict =
+        authorization === undefined ? keys.checkSession(session ?? '', now()) : keys.check(keyIn(authorization), now());
+      return verdict.kind === 'right' ? verdict.key : undefined;
     },
   };
 }
@@ -103,17 +133,30 @@ export function keyRefusedWith(problem: Problem): Key | undefined {
 
 const refusedKeys = new WeakMap<Problem, Key>();
 
-/** `malformed` says what is wrong with what is no key at all. @throws Problem unless the text is a valid key */
-function checked(text: string, check: CheckKey, client: KeySender, now: number, malformed: string): Key {
+/** @throws Problem if too many wrong keys came from this client, and none with this id was right */
+function refuseGuesser(keyId: string, client: KeySender, now: number): void {
   const { wrongKeys } = client;
-  if (wrongKeys.isUsedUp(now) && !wrongKeys.wasRight(keyIdPart(text))) throw tooMany(client, now);
-  const verdict = check(text, now);
+  if (wrongKeys.isUsedUp(now) && !wrongKeys.wasRight(keyId)) throw tooMany(client, now);
+}
+
+/** @throws Problem unless what was sent is in force */
+function checked(verdict: SessionVerdict, { wrongKeys }: KeySender, now: number, malformed: string): Key {
   if (verdict.kind === 'right') {
     wrongKeys.right(verdict.key.id);
     return verdict.key;
   }
   if (verdict.kind === 'unknown' || verdict.kind === 'malformed') wrongKeys.wrong(now);
   throw unauthorized(verdict.kind === 'malformed' ? malformed : words(verdict));
+}
+
+/** @throws Problem unless the key has all scopes that are needed */
+function allowed(key: Key, needed: readonly Scope[], asked: () => string): Key {
+  const missing = needed.find(scope => !isAllowed(key.created.scopes, scope));
+  if (missing === undefined) return key;
+  const detail = `${asked()} needs scope ${missing}, which API key ${key.id} does not have`;
+  const problem = new Problem(403, 'forbidden', detail, { scope: missing });
+  refusedKeys.set(problem, key);
+  throw problem;
 }
 
 /** Returns the text after `Bearer`, or an empty one. The key check reports a malformed key. */
@@ -125,10 +168,12 @@ function keyIn(authorization: string): string {
 
 const notInHeader =
   'header Authorization has no API key, but must be Bearer and the whole key as it was shown when it was made';
+const notInBody = 'field api_key is no API key, but must be the whole key as it was shown when it was made';
+const noSession = 'the session in the cookie is none: sign in again';
 const notInAddress = 'parameter k is no API key, but must be the whole public key as it was shown when it was made';
 
 /** What was sent is never repeated. */
-function words(verdict: Exclude<KeyVerdict, { kind: 'right' | 'malformed' }>): string {
+function words(verdict: Exclude<SessionVerdict, { kind: 'right' | 'malformed' }>): string {
   switch (verdict.kind) {
     case 'unknown':
       return 'the API key is not known here';
@@ -138,6 +183,8 @@ function words(verdict: Exclude<KeyVerdict, { kind: 'right' | 'malformed' }>): s
       return `API key ${verdict.key.id} was revoked`;
     case 'replaced':
       return `API key ${verdict.key.id} was rotated, and this secret is not valid any more`;
+    case 'over':
+      return `the session of API key ${verdict.key.id} is over: sign in again`;
   }
 }
 
@@ -154,5 +201,6 @@ function tooMany({ network, wrongKeys }: KeySender, now: number): Problem {
 /** For a process that does not follow the keys. */
 export const unreadKeys: KnownKeys = {
   check: () => ({ kind: 'unknown' }),
+  checkSession: () => ({ kind: 'unknown' }),
   refusal: () => 'the API keys are not read yet',
 };

@@ -9,15 +9,16 @@
  *
  * | record | format | key | value |
  * | --- | --- | --- | --- |
- * | created | 1 | `<id>` | `{"id","label","scopes","ad_id_prefix"?,"expires_at"?,"secret_sha256","at","by","from"?}` |
+ * | created | 1 | `<id>` | `{"id","label","scopes","ad_id_prefix"?,"expires_at"?,"secret_sha256","session_key"?,"at","by","from"?}` |
  * | created with further limits | 2 | `<id>` | the same with `"quotas"?`, with `"origins"?` of a public key, and with `"tenant"?:{"id","ad_id_prefixes"}` in place of `"ad_id_prefix"` |
- * | rotated: another secret | 1 | `<id>\|<change>` | `{"id","change","secret_sha256","previous_until","at","by","from"?}` |
+ * | rotated: another secret | 1 | `<id>\|<change>` | `{"id","change","secret_sha256","session_key"?,"previous_until","at","by","from"?}` |
  * | limited: other quotas | 1 | `<id>\|<change>` | `{"id","change","quotas","at","by","from"?}` |
  * | revoked: for good | 1 | `<id>\|revoked` | `{"id","at","by","from"?}` |
  *
  * Times are epoch ms. `by` is the id of the key with which it was done, or `operator at the broker`; `from` is the
- * client's address. Of the secret there is only SHA-256, in hex. A scope that a release does not know allows
- * nothing there. A field that limits what a key may do is a new format, as that of a tenant is: a release
+ * client's address. Of the secret there is only SHA-256, in hex, and the public key that checks sessions which were
+ * begun with it (session-text.ts). A secret that an older release has made has none, and begins no session. A scope that
+ * a release does not know allows nothing there. A field that limits what a key may do is a new format, as that of a tenant is: a release
  * that ignored the field would let in more than it should. After a record that it cannot read, a process accepts no key (infra/kafka/record-contract.ts).
  */
 import { type Static, type TSchema, Type } from 'typebox';
@@ -28,6 +29,7 @@ import type { LogRecord } from '../kafka/record-batch.ts';
 import { assertKnown, formatHeader, recordContract } from '../kafka/record-contract.ts';
 import { OwnQuotasSchema } from '../quotas/quotas.ts';
 import { keyIdPattern } from './key-text.ts';
+import { sessionKeyPattern } from './session-text.ts';
 import { adIdPrefixPattern, mostPrefixes, tenantIdPattern } from './tenant.ts';
 
 /** The author of changes that are written to the topic without a key. */
@@ -35,7 +37,10 @@ export const operatorAtBroker = 'operator at the broker';
 
 const time = Type.Integer({ minimum: 0, maximum: 8_640_000_000_000_000 });
 const id = Type.String({ pattern: keyIdPattern.source });
-const hash = Type.String({ pattern: '^[0-9a-f]{64}$' });
+const secret = {
+  secret_sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  session_key: Type.Optional(Type.String({ pattern: sessionKeyPattern.source })),
+};
 const who = { at: time, by: Type.String({ minLength: 1 }), from: Type.Optional(Type.String()) };
 
 const TenantValue = Type.Object({
@@ -54,11 +59,11 @@ const CreatedValue = Type.Object({
   tenant: Type.Optional(TenantValue),
   origins: Type.Optional(Type.Array(Type.String(), { minItems: 1 })),
   expires_at: Type.Optional(time),
-  secret_sha256: hash,
+  ...secret,
   ...who,
 });
 const LimitedValue = Type.Object({ id, change: id, quotas: OwnQuotasSchema, ...who });
-const RotatedValue = Type.Object({ id, change: id, secret_sha256: hash, previous_until: time, ...who });
+const RotatedValue = Type.Object({ id, change: id, ...secret, previous_until: time, ...who });
 const RevokedValue = Type.Object({ id, ...who });
 
 const values = { created: CreatedValue, rotated: RotatedValue, limited: LimitedValue, revoked: RevokedValue } as const;

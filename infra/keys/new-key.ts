@@ -5,6 +5,7 @@ import type { KeyChange } from './key-record.ts';
 import { mintKeyId, mintKeyText, parseKeyText } from './key-text.ts';
 import { isOriginPattern, maxOrigins, originRule } from './origins.ts';
 import { isPublic, publicScope, scopeNames } from './scopes.ts';
+import { sessionKeyOf } from './session-text.ts';
 import { adIdPrefixPattern, mostPrefixes, sharedPrefix, type Tenant, tenantIdPattern } from './tenant.ts';
 
 /** What is asked for. Times are epoch ms. */
@@ -184,7 +185,7 @@ export function createdKey(wanted: WantedKey, doer: Doer, now: number): MadeKey 
       ...(origins === undefined ? {} : { origins: [...origins] }),
       ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
       ...(quotas === undefined || Object.keys(quotas).length === 0 ? {} : { quotas }),
-      secret_sha256: hashOf(text),
+      ...storedOf(text),
       at: now,
       ...doer,
     },
@@ -203,7 +204,7 @@ export function rotatedKey(key: Key, overlapMs: number, doer: Doer, now: number)
       kind: 'rotated',
       id: key.id,
       change: mintKeyId(),
-      secret_sha256: hashOf(text),
+      ...storedOf(text),
       previous_until,
       at,
       ...doer,
@@ -221,8 +222,9 @@ function kindOf(scopes: readonly string[]): 'secret' | 'public' {
   return isPublic(scopes) ? 'public' : 'secret';
 }
 
-function hashOf(text: string): string {
-  return parseKeyText(text)?.secretHash.toString('hex') ?? '';
+/** What is stored of a secret. Neither tells it. */
+function storedOf(text: string) {
+  return { secret_sha256: parseKeyText(text)?.secretHash.toString('hex') ?? '', session_key: sessionKeyOf(text) };
 }
 
 function isLabel(label: string): boolean {

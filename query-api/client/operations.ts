@@ -1166,6 +1166,26 @@ export interface Operations {
       }[];
     };
   };
+  /** Who is signed in with this browser, and what it may do */
+  readonly getSession: {
+    readonly input: NoInput;
+    readonly answer: {
+      /** `required`: without a key nothing is answered; `optional`: a key is needed for keys alone; `off`: the same, and keys are not checked elsewhere */
+      readonly keys: 'required' | 'optional' | 'off';
+      /** the scopes that requests of this browser have */
+      readonly may: readonly string[];
+      /** the key with which the browser is signed in; null: it is not signed in */
+      readonly key: {
+        readonly id: string;
+        /** what the key is for, and who has it */
+        readonly label: string;
+        /** of ingest, ingest:public, read, read:personal, operate, admin */
+        readonly scopes: readonly string[];
+      } | null;
+      /** when the session is over at the latest; null: there is none */
+      readonly until: string | null;
+    };
+  };
   /** How far each partition is counted, and whether every line is accounted for */
   readonly getStatus: {
     readonly input: NoInput;
@@ -2072,6 +2092,50 @@ export interface Operations {
       }[];
     };
   };
+  /** Sign a browser in by an API key: the answer sets a cookie */
+  readonly signIn: {
+    readonly input: {
+      readonly body: {
+        /** the whole key, as it was shown when it was made */ readonly api_key: string;
+      };
+    };
+    readonly answer: {
+      /** `required`: without a key nothing is answered; `optional`: a key is needed for keys alone; `off`: the same, and keys are not checked elsewhere */
+      readonly keys: 'required' | 'optional' | 'off';
+      /** the scopes that requests of this browser have */
+      readonly may: readonly string[];
+      /** the key with which the browser is signed in; null: it is not signed in */
+      readonly key: {
+        readonly id: string;
+        /** what the key is for, and who has it */
+        readonly label: string;
+        /** of ingest, ingest:public, read, read:personal, operate, admin */
+        readonly scopes: readonly string[];
+      } | null;
+      /** when the session is over at the latest; null: there is none */
+      readonly until: string | null;
+    };
+  };
+  /** Sign a browser out: the answer takes its cookie away */
+  readonly signOut: {
+    readonly input: NoInput;
+    readonly answer: {
+      /** `required`: without a key nothing is answered; `optional`: a key is needed for keys alone; `off`: the same, and keys are not checked elsewhere */
+      readonly keys: 'required' | 'optional' | 'off';
+      /** the scopes that requests of this browser have */
+      readonly may: readonly string[];
+      /** the key with which the browser is signed in; null: it is not signed in */
+      readonly key: {
+        readonly id: string;
+        /** what the key is for, and who has it */
+        readonly label: string;
+        /** of ingest, ingest:public, read, read:personal, operate, admin */
+        readonly scopes: readonly string[];
+      } | null;
+      /** when the session is over at the latest; null: there is none */
+      readonly until: string | null;
+    };
+  };
   /** Compare final counts with distinct raw clicks (ad and event id) in SQL, without the streaming code */
   readonly startReconciliation: {
     readonly input: {
@@ -2198,6 +2262,7 @@ export const operations = {
   getReplay: { service: 'query-api', method: 'GET', path: '/v1/replays/{id}', gives: 'json' },
   getRestatements: { service: 'query-api', method: 'GET', path: '/v1/ads/{ad_id}/restatements', gives: 'json' },
   getSeries: { service: 'query-api', method: 'GET', path: '/v1/ads/{ad_id}/series', gives: 'json' },
+  getSession: { service: 'query-api', method: 'GET', path: '/v1/session', gives: 'json' },
   getStatus: { service: 'query-api', method: 'GET', path: '/v1/status', gives: 'json' },
   growPartitions: { service: 'query-api', method: 'POST', path: '/v1/partitions', gives: 'json' },
   listAudit: { service: 'query-api', method: 'GET', path: '/v1/audit', gives: 'json' },
@@ -2213,6 +2278,8 @@ export const operations = {
   rotateKey: { service: 'query-api', method: 'POST', path: '/v1/keys/{id}/rotate', gives: 'json' },
   sendBeacon: { service: 'ingest', method: 'POST', path: '/b', gives: 'nothing' },
   setKeyQuotas: { service: 'query-api', method: 'PUT', path: '/v1/keys/{id}/quotas', gives: 'json' },
+  signIn: { service: 'query-api', method: 'POST', path: '/v1/session', gives: 'json' },
+  signOut: { service: 'query-api', method: 'DELETE', path: '/v1/session', gives: 'json' },
   startReconciliation: { service: 'query-api', method: 'POST', path: '/v1/reconciliations', gives: 'json' },
   startReplay: { service: 'query-api', method: 'POST', path: '/v1/replays', gives: 'json' },
 } as const satisfies Record<keyof Operations, Place>;

@@ -25,7 +25,7 @@ const keys = /** @type {const} */ ([
   'job',
 ]);
 
-export const views = /** @type {const} */ (['overview', 'ad', 'operations', 'replay']);
+export const views = /** @type {const} */ (['overview', 'ad', 'operations', 'replay', 'keys']);
 
 /** @returns {Address & { readonly view: View }} */
 export function readAddress() {

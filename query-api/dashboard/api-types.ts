@@ -60,4 +60,11 @@ export type QuarantineAnswer = Operations['getQuarantine']['answer'];
 /** What has happened to a line since it was quarantined. */
 export type Outcome = QuarantineAnswer['lines'][number]['outcome'];
 
+/** Who is signed in. */
+export type Session = Operations['getSession']['answer'];
+
+export type ApiKey = Operations['listKeys']['answer']['keys'][number];
+
+export type Scope = Operations['createKey']['input']['body']['scopes'][number];
+
 export type Replay = Operations['getReplay']['answer'];

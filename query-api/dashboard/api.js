@@ -70,14 +70,19 @@ export function failedOf(error) {
 class ApiError extends Error {
   /** @param {number} status @param {Partial<Problem> | undefined} body */
   constructor(status, body) {
-    super(status === 401 ? needsKey : (body?.detail ?? `The query API answered with status ${status}.`));
+    super(body?.detail ?? `The query API answered with status ${status}.`);
     /** @type {Partial<Problem> | undefined} */
     this.body = body;
   }
 }
 
-/** The API writes its reason for programs. This page sends no key. */
-const needsKey = 'This query API answers only with an API key, and the dashboard cannot send one yet.';
+/** @type {() => unknown} */
+let unauthorized = () => undefined;
+
+/** Calls `listener` whenever an answer says that nobody is signed in, or not any more. @param {() => unknown} listener */
+export function onUnauthorized(listener) {
+  unauthorized = listener;
+}
 
 /** The API answers or fails much sooner than this. After so long no answer will arrive. */
 const longestMs = 120_000;
@@ -89,11 +94,14 @@ const longestMs = 120_000;
 async function reach(url, { signal, ...options }) {
   const limit = AbortSignal.timeout(longestMs);
   try {
-    return await fetch(url, {
+    const response = await fetch(url, {
       ...options,
       signal: signal ? AbortSignal.any([signal, limit]) : limit,
       cache: 'no-store',
     });
+    // Whoever signs in with a wrong key gets 401, too. It changes nothing.
+    if (response.status === 401 && url !== '/v1/session') unauthorized();
+    return response;
   } catch (error) {
     const name = error instanceof Error ? error.name : '';
     if (name === 'AbortError') throw error;

@@ -20,6 +20,7 @@ let source;
 let lastId;
 /** @type {LiveEvent | undefined} */
 let latest;
+let isWanted = false;
 /** @type {LiveState} */
 let state = 'connecting';
 let heardAt = performance.now();
@@ -42,11 +43,27 @@ export function listen(listener) {
 /** Whether the numbers of the latest event are current. @param {LiveState} now */
 export const isFresh = now => now === 'live' || now === 'away';
 
+/** Begins the stream, unless it runs. */
 export function startLive() {
+  if (isWanted) return;
+  isWanted = true;
   open();
+}
+
+/** Ends the stream and forgets what it has told: the next one may be for somebody else. */
+export function stopLive() {
+  isWanted = false;
+  close();
+  lastId = undefined;
+  latest = undefined;
+  announce('connecting');
+}
+
+/** Must be called once. */
+export function watchLive() {
   document.addEventListener('visibilitychange', () => {
     if (document.hidden) close();
-    else if (!source) {
+    else if (!source && isWanted) {
       announce('connecting');
       open();
     }
@@ -76,7 +93,7 @@ function open() {
     if (source?.readyState !== EventSource.CLOSED) return;
     source = undefined;
     setTimeout(() => {
-      if (!source && !document.hidden) open();
+      if (!source && isWanted && !document.hidden) open();
     }, 5_000);
   };
 }

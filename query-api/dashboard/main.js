@@ -1,25 +1,45 @@
-/** The page: shows the view of the address in its zone, the state in the bar, what is wrong, and starts the stream of live events. */
+/**
+ * The page: shows the view of the address in its zone, the state in the bar, what is wrong, and starts the stream of live events.
+ * Where nobody is signed in who has to be, it shows the page for signing in instead, at the same address.
+ */
 import { hrefOf, readAddress, views } from './address.js';
 import { byId, setText } from './dom.js';
 import { duration, local, number, shownZone, showTimesIn } from './format.js';
-import { listen, startLive } from './live.js';
+import { listen, startLive, stopLive, watchLive } from './live.js';
+import { createAccount } from './parts/account.js';
 import { createBanner } from './parts/banner.js';
+import { followSession, loadSession, may, needsSignIn } from './session.js';
 import * as overview from './views/overview.js';
 import { isZone, offsetText, ownZone } from './zone.js';
 
 /** @import { Address, View } from './address.js' */
 
-const titles = { overview: 'Overview', ad: 'Ads', operations: 'Operations', replay: 'Replay & reconcile' };
+const titles = {
+  overview: 'Overview',
+  ad: 'Ads',
+  operations: 'Operations',
+  replay: 'Replay & reconcile',
+  keys: 'Keys',
+};
 const loaders = {
   overview: async () => overview,
   ad: () => import('./views/ad.js'),
   operations: () => import('./views/operations.js'),
   replay: () => import('./views/replay.js'),
+  keys: () => import('./views/keys.js'),
+  'sign-in': () => import('./views/sign-in.js'),
 };
 
+/** @typedef {keyof typeof loaders} Place */
+
 const main = byId('main');
-/** @type {{ view?: View, zone?: string, update(address: Address): void, close(): void }} */
+const account = createAccount(byId('account'));
+/** @typedef {{ place?: Place, zone?: string, update(address: Address): void, close(): void }} Shown */
+/** @type {Shown} */
 let shown = { update: () => undefined, close: () => undefined };
+
+/** @param {View} view @returns {Place} */
+const placeOf = view => (needsSignIn() ? 'sign-in' : view);
 
 async function show() {
   const address = readAddress();
@@ -31,27 +51,33 @@ async function show() {
     const { range, from, to, country, filter } = link.matches('.brand') ? {} : address;
     const view = views.find(view => view === link.dataset.view);
     link.href = hrefOf({ view, range, from, to, country, filter });
+    link.hidden = !link.matches('.brand') && (needsSignIn() || (view === 'keys' && !may('admin')));
     if (link.dataset.view === address.view && !link.matches('.brand')) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
-  document.title = `${address.ad && address.view === 'ad' ? address.ad : titles[address.view]} · Ad clicks`;
+  const place = placeOf(address.view);
+  account.show();
+  document.title =
+    place === 'sign-in'
+      ? 'Sign in · Ad clicks'
+      : `${address.ad && address.view === 'ad' ? address.ad : titles[address.view]} · Ad clicks`;
   const zone = address.zone && isZone(address.zone) ? address.zone : ownZone;
   showTimesIn(zone);
   setText(byId('zone'), `Times in ${zone}, ${offsetText(Date.now(), zone)} now. Point at a time to see it in UTC.`);
   // All times of a view are written in one zone, so a new zone makes a new view.
-  if (shown.view !== address.view || shown.zone !== zone) {
-    const { mount } = await loaders[address.view]();
-    // The address has changed while the view was being fetched.
-    if (readAddress().view !== address.view) return;
-    const isFirst = shown.view === undefined;
-    const isSameView = shown.view === address.view;
+  if (shown.place !== place || shown.zone !== zone) {
+    const { mount } = await loaders[place]();
+    // The address has changed while the view was being fetched, or who is signed in.
+    if (placeOf(readAddress().view) !== place) return;
+    const isFirst = shown.place === undefined;
+    const isSameView = shown.place === place;
     shown.close();
     main.replaceChildren();
-    shown = { view: address.view, zone: shownZone(), ...mount(main) };
+    shown = { place, zone: shownZone(), ...mount(main) };
     /** @type {HTMLSelectElement | null} */
     const picker = document.querySelector('select[name="zone"]');
     if (isSameView) picker?.focus({ preventScroll: true });
-    else if (!isFirst) main.focus({ preventScroll: true });
+    else if (!isFirst && place !== 'sign-in') main.focus({ preventScroll: true });
   }
   shown.update(readAddress());
 }
@@ -77,10 +103,30 @@ document.addEventListener('click', event => {
 });
 addEventListener('popstate', show);
 addEventListener('address', show);
+// What a view shows and offers depends on who looks at it.
+addEventListener('session', () => {
+  if (!isStarted) return;
+  shown.close();
+  shown = { update: () => undefined, close: () => undefined };
+  main.replaceChildren();
+  follow();
+  show();
+});
+
+let isStarted = false;
+
+function follow() {
+  pulse.hidden = needsSignIn();
+  if (needsSignIn()) stopLive();
+  else startLive();
+}
 
 const pulse = byId('pulse');
 const spoken = byId('spoken');
 const banner = createBanner(byId('news'));
+/** The stream has no words for its refusal, so it is asked why there is none. */
+const askAgainMs = 5_000;
+let askedAt = 0;
 const pulseText = pulse.querySelector('span') ?? pulse;
 const words = {
   connecting: 'Connecting',
@@ -100,6 +146,10 @@ listen((event, state) => {
     setText(pulseText, state === 'live' && isStalled ? 'Counting has stalled' : words[state]);
   }
   banner.show(event, state);
+  if (state === 'lost' && performance.now() - askedAt > askAgainMs) {
+    askedAt = performance.now();
+    loadSession();
+  }
   if (!event) return;
   showTenant(event.tenant);
   pulse.title = `As of ${local(event.at, 'seconds')}, watermark age ${duration(event.watermark_age_ms)}`;
@@ -113,6 +163,11 @@ listen((event, state) => {
   spokenMinute = start;
 });
 
+watchLive();
+followSession();
+await loadSession();
+isStarted = true;
+follow();
 /** What is about the pipeline as a whole is not answered to a tenant. */
 const wholeViews = ['operations', 'replay'];
 

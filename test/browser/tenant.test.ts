@@ -18,7 +18,7 @@ const ofAll = keys.add({ scopes: ['read'] });
 beforeAll(async () => {
   browser = await openBrowser();
   stack.defer(() => browser.close());
-  server = stack.use(await startDashboard({ API_KEYS: 'required' }, keys));
+  server = stack.use(await startDashboard({ API_KEYS: 'required' }, { keys }));
   const minute = Math.floor(Date.now() / minuteMs) * 60 - 120;
   const cell = { minute, country: 'KR', partition: 0, version: 10, duplicates: 0, late: 0 };
   await server.insert('ad_minute', [

@@ -143,6 +143,30 @@ describe('a key', () => {
     expect([(await post(key)).status, (await post(second)).status]).toEqual([401, 401]);
   });
 
+  it('signs a browser in at every query API and at no ingest, and out of all when it is revoked', async () => {
+    await using other = await startService(...queryMain, env);
+    await other.ready();
+    const key = await made('--scope', 'read', 'ingest');
+    const signedIn = await fetch(`${queryApi.url}/v1/session`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', origin: queryApi.url },
+      body: JSON.stringify({ api_key: key }),
+    });
+    expect(signedIn.status).toBe(200);
+    const [cookie = ''] = (signedIn.headers.get('set-cookie') ?? '').split(';');
+    const statusBy = async (service: Service, path = '/v1/replays', init: RequestInit = {}) =>
+      (await fetch(`${service.url}${path}`, { ...init, headers: { cookie, 'content-type': 'application/json' } }))
+        .status;
+    await eventually('the other knows the key', async () => (await statusBy(other)) === 200);
+    expect(await statusBy(queryApi)).toBe(200);
+    const click = { method: 'POST', body: JSON.stringify({ ad_id: 'ad-1' }) };
+    expect(await statusBy(ingest, '/v1/clicks', click)).toBe(401);
+    expect(await cli(admin, 'keys', 'revoke', idOf(key))).toMatchObject({ code: 0 });
+    expect(await statusBy(queryApi)).toBe(401);
+    await eventually('the other has signed it out', async () => (await statusBy(other)) === 401);
+    logs.push(other.logs());
+  });
+
   it('is listed without its secret, by who has one with scope admin', async () => {
     const { code, stdout } = await cli(admin, 'keys', 'list', '--json');
     expect(code).toBe(0);

@@ -3126,6 +3126,130 @@ export const mutations: readonly Mutation[] = [
     edits: [["&& mode === 'optional' &&", "&& (mode === 'optional' || client.network === '127.0.0.1') &&"]],
   },
   {
+    name: 'session-survives-revocation',
+    bug: 'a session that was right once is not looked up any more: it goes on after its key was revoked',
+    file: 'infra/keys/session-check.ts',
+    unit: 'test/unit/query-api/keys/session.test.ts',
+    edits: [
+      [
+        'const found = remembered && get(remembered.key.id) === remembered.key ? remembered : lookUp(text, get);',
+        'const found = remembered ?? lookUp(text, get);',
+      ],
+    ],
+  },
+  {
+    name: 'live-stream-survives-revocation',
+    bug: 'who listens when a key is revoked goes on listening, for as long as the connection holds',
+    file: 'query-api/routes/live/live.ts',
+    unit: 'test/unit/query-api/keys/session.test.ts',
+    edits: [['if (isLetIn !== undefined) endWith', 'if (isLetIn === undefined) endWith']],
+  },
+  {
+    name: 'session-without-end',
+    bug: 'the time of a session is left to the browser, which may keep the cookie for ever',
+    file: 'infra/keys/session-check.ts',
+    unit: 'test/unit/query-api/keys/session.test.ts',
+    edits: [["if (now >= until) return { kind: 'over', key };", '']],
+  },
+  {
+    name: 'session-signed-in-part',
+    bug: 'only the id is signed: whoever has a session makes it last longer',
+    file: 'infra/keys/session-text.ts',
+    unit: 'test/unit/query-api/keys/session.test.ts',
+    edits: [['function signed({ keyId, until }: Session)', 'function signed({ keyId }: Session, until = 0)']],
+  },
+  {
+    name: 'cookie-for-other-sites',
+    bug: 'the cookie is sent with requests that other sites have caused',
+    file: 'infra/http-sessions.ts',
+    unit: 'test/unit/query-api/keys/session.test.ts',
+    edits: [["sameSite: 'strict'", "sameSite: 'none'"]],
+  },
+  {
+    name: 'cookie-for-scripts',
+    bug: 'scripts can read the cookie',
+    file: 'infra/http-sessions.ts',
+    unit: 'test/unit/query-api/keys/session.test.ts',
+    edits: [['httpOnly: true', 'httpOnly: false']],
+  },
+  {
+    name: 'cookie-of-another-host',
+    bug: 'over TLS the name without prefix is taken, too, which another host of the domain can set',
+    file: 'infra/http-sessions.ts',
+    unit: 'test/unit/query-api/keys/session.test.ts',
+    edits: [
+      [
+        'return parseCookie(header)[isOverTls(request) ? nameOverTls : nameInClear];',
+        'return parseCookie(header)[nameOverTls] ?? parseCookie(header)[nameInClear];',
+      ],
+    ],
+  },
+  {
+    name: 'cross-site-form-changes-state',
+    bug: 'a form of another site changes something with the session of who looks at it',
+    file: 'infra/http-keys.ts',
+    unit: 'test/unit/query-api/keys/session.test.ts',
+    edits: [['    requireOwnPage(request.raw);\n    try {', '    try {']],
+  },
+  {
+    name: 'same-site-is-trusted',
+    bug: 'another host or port of the domain counts as a page of this service',
+    file: 'infra/http-sessions.ts',
+    unit: 'test/unit/query-api/keys/session.test.ts',
+    edits: [["site === 'same-origin' ||", "site === 'same-origin' || site === 'same-site' ||"]],
+  },
+  {
+    name: 'signed-in-by-another-site',
+    bug: 'another site signs the browser in under its own key, and sees what its user does',
+    file: 'query-api/routes/session/session.ts',
+    unit: 'test/unit/query-api/keys/session.test.ts',
+    edits: [['requireOwnPage(request.raw);', '']],
+  },
+  {
+    name: 'sign-in-without-limit',
+    bug: 'keys are tried at the sign-in as often as somebody likes',
+    file: 'infra/keys/key-gate.ts',
+    unit: 'test/unit/query-api/keys/session.test.ts',
+    edits: [
+      [
+        '      refuseGuesser(text.slice(...idPlace), client, now());\n      return keyOf(text, client);',
+        '      return keyOf(text, client);',
+      ],
+    ],
+  },
+  {
+    name: 'session-in-place-of-a-key',
+    bug: 'a cookie is taken before the key of the request: its session decides, or a wrong one refuses',
+    file: 'infra/http-keys.ts',
+    unit: 'test/unit/query-api/keys/session.test.ts',
+    edits: [
+      [
+        'const session = authorization === undefined ? sessions?.in(request.raw) : undefined;',
+        'const session = sessions?.in(request.raw);',
+      ],
+    ],
+  },
+  {
+    name: 'refusals-unreadable',
+    bug: 'pages of allowed origins cannot read refusals: the origin is looked at after the key',
+    file: 'infra/http.ts',
+    unit: 'test/unit/query-api/keys/session.test.ts',
+    edits: [
+      ["  await allowOrigins(http, options.origins ?? '');\n", ''],
+      [
+        'admit: admission(clients, options) });\n',
+        "admit: admission(clients, options) });\n  await allowOrigins(http, options.origins ?? '');\n",
+      ],
+    ],
+  },
+  {
+    name: 'sign-in-repeats-what-was-sent',
+    bug: 'the answer to a wrong body shows what was in it, which may be a key',
+    file: 'query-api/routes/session/session.ts',
+    unit: 'test/unit/query-api/keys/session.test.ts',
+    edits: [["throw invalid('api_key', undefined,", "throw invalid('api_key', body,"]],
+  },
+  {
     name: 'let-in-before-keys-are-read',
     bug: 'as long as the keys are not read everybody is let in, so that nobody has to wait',
     file: 'infra/keys/key-gate.ts',

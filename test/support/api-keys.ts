@@ -6,6 +6,7 @@ import { createKeyCheck } from '../../infra/keys/key-check.ts';
 import type { KnownKeys } from '../../infra/keys/key-gate.ts';
 import { type KeyChange, keyRecord } from '../../infra/keys/key-record.ts';
 import { createdKey, type WantedKey } from '../../infra/keys/new-key.ts';
+import { createSessionCheck } from '../../infra/keys/session-check.ts';
 
 /** As it is read back. */
 export function keyLogRecord(change: KeyChange, offset = 0): LogRecord {
@@ -40,6 +41,7 @@ export function keysInMemory(): KeysInMemory {
     book,
     changes,
     check: createKeyCheck(id => book.get(id)),
+    checkSession: createSessionCheck(id => book.get(id)),
     refusal: () => undefined,
     append: async change => take(change),
     readToEnd: async () => {},

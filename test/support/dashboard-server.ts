@@ -25,10 +25,9 @@ export interface DashboardServer extends AsyncDisposable {
   stopCounting(agoMs: number): Promise<void>;
 }
 
-/** `keys`: what the query API knows of API keys. */
 export async function startDashboard(
   env: NodeJS.ProcessEnv = {},
-  keys?: QueryApiDeps['keys'],
+  deps: Partial<Pick<QueryApiDeps, 'keys' | 'appendKeyChange'>> = {},
 ): Promise<DashboardServer> {
   await using stack = new AsyncDisposableStack();
   const store = stack.use(await startClickHouseNode());
@@ -42,8 +41,15 @@ export async function startDashboard(
     sinkPositions: async () => [],
   };
   const config = loadConfig(QueryApiConfig, env);
-  const deps = { clickhouse, log, now: Date.now, countedLog, ...logInto(clickhouse), ...(keys && { keys }) };
-  const http = await buildQueryApi({ config, ...deps });
+  const http = await buildQueryApi({
+    config,
+    clickhouse,
+    log,
+    now: Date.now,
+    countedLog,
+    ...logInto(clickhouse),
+    ...deps,
+  });
   stack.defer(() => http.close());
   const url = await listen(http, '127.0.0.1', 0);
   const insert = async (table: string, rows: readonly object[]) =>

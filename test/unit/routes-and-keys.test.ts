@@ -12,6 +12,7 @@ import { createHttp, type Http } from '../../infra/http.ts';
 import { createKeyGate } from '../../infra/keys/key-gate.ts';
 import { mintKeyText } from '../../infra/keys/key-text.ts';
 import { type Scope, scopeNames } from '../../infra/keys/scopes.ts';
+import { mintSession } from '../../infra/keys/session-text.ts';
 import { bearer, type KeysInMemory, keysInMemory } from '../support/api-keys.ts';
 import { ingest, queryApi } from '../support/documents.ts';
 import { forTenants } from '../support/tenant-routes.ts';
@@ -86,6 +87,9 @@ const table: Readonly<Record<'ingest' | 'query-api', Readonly<Record<string, Exp
     'POST /v1/replays': operate,
     'GET /v1/replays/:id': read,
     'DELETE /v1/replays/:id': operate,
+    'GET /v1/session': 'open',
+    'POST /v1/session': 'open',
+    'DELETE /v1/session': 'open',
     'GET /v1/status': read,
   },
 };
@@ -333,6 +337,39 @@ describe.each(services)('the routes of %s, where keys are needed', service => {
         const both = keys.add({ scopes: [...expected, 'read:personal'] });
         expect((await ask(asked, method, path, bearer(both).authorization)).status).toBe(letIn);
       }
+    }
+  });
+
+  it('take the session of a browser as they take its key, and those of ingest take none', async () => {
+    const until = now + 60_000;
+    const cookieOf = (text: string) => ({
+      cookie: `adclicks_session=${mintSession(text, { keyId: text.slice(9, 25), until })}`,
+      'sec-fetch-site': 'same-origin',
+    });
+    const statusWith = async (route: RouteOptions, text: string) => {
+      const remoteAddress = `10.1.${client >> 8}.${client++ & 255}`;
+      const asking = {
+        method: methodOf(route) as 'GET',
+        url: pathOf(route.url),
+        headers: cookieOf(text),
+        remoteAddress,
+      };
+      return (await asked.http.inject(asking)).statusCode;
+    };
+    for (const route of routes) {
+      const expected = table[service][`${methodOf(route) === 'HEAD' ? 'GET' : methodOf(route)} ${route.url}`];
+      if (expected === 'open' || expected === undefined) continue;
+      const statuses = {
+        right: await statusWith(route, keys.add({ scopes: expected })),
+        lesser: await statusWith(route, without.get(expected[0] ?? 'admin') ?? ''),
+        revoked: await statusWith(route, revoked),
+        expired: await statusWith(route, expired),
+        unknown: await statusWith(route, mintKeyText().text),
+        'wrong secret': await statusWith(route, wrongSecret),
+      };
+      const [right, lesser] = service === 'ingest' ? [401, 401] : [letIn, 403];
+      const refused = { revoked: 401, expired: 401, unknown: 401, 'wrong secret': 401 };
+      expect({ name: nameOf(route), ...statuses }).toEqual({ name: nameOf(route), right, lesser, ...refused });
     }
   });
 

@@ -5,6 +5,7 @@ import { h } from '../dom.js';
 import { counted, number, timeElement } from '../format.js';
 import { queryOf } from '../range.js';
 import { createCard } from './card.js';
+import { lacking } from './lacking.js';
 import { createOutcomeChoice, ofAll, outcomeMark, reasonText, sumsOf } from './outcomes.js';
 import { tableOf } from './table.js';
 
@@ -34,6 +35,8 @@ export function createAdQuarantine({ address, range, tiles, linesSum }) {
         ? 'No line of this ad in the range has this outcome.'
         : 'No line of this ad in the range is in quarantine.',
     async load(signal) {
+      const lacks = lacking('read:personal', 'Lines in quarantine may be about persons, and need');
+      if (lacks) return lacks;
       const { from, to } = queryOf(range());
       const { ad, outcome } = address();
       const clicked = { clicked_from: from, clicked_to: to };

@@ -4,7 +4,9 @@ import { go, hrefOf } from '../address.js';
 import { get } from '../api.js';
 import { h } from '../dom.js';
 import { timeElement } from '../format.js';
+import { may } from '../session.js';
 import { createCard } from './card.js';
+import { lacking } from './lacking.js';
 import { reasonText } from './outcomes.js';
 import { stateMark } from './state-mark.js';
 import { tableOf } from './table.js';
@@ -45,18 +47,15 @@ export function createClickTrail() {
   const card = createCard({
     title: 'Where did my click go?',
     note: 'each copy of a click, found by its event_id',
-    actions: [form],
+    actions: may('read:personal') ? [form] : [],
     isFlush: true,
     takes: 'click-trail',
     async load(signal) {
+      const lacks = lacking('read:personal', 'What became of a click is about a person, and needs');
+      if (lacks) return lacks;
       if (!eventId) return h('p', { class: 'notice' }, 'Enter the event_id with which the click was posted.');
       const { ads, copies, is_complete } = await get(`/v1/clicks/${encodeURIComponent(eventId)}`, {}, signal);
-      const notes = [
-        ...(ads.length > 1 ? [`${ads.length} ads have a click with this event_id. They are different clicks.`] : []),
-        ...(is_complete ? [] : ['There are more copies with this event_id than are shown here.']),
-      ];
-      const table = tableOf('Copies of the click', columns, copies);
-      return notes.length === 0 ? table : h('div', {}, h('p', { class: 'notice' }, notes.join(' ')), table);
+      return [notesOf(ads.length, is_complete), tableOf('Copies of the click', columns, copies)];
     },
   });
   card.element.id = 'trail';
@@ -73,6 +72,15 @@ export function createClickTrail() {
       card.renew();
     },
   };
+}
+
+/** @param {number} ads @param {boolean} isComplete */
+function notesOf(ads, isComplete) {
+  const notes = [
+    ...(ads > 1 ? [`${ads} ads have a click with this event_id. They are different clicks.`] : []),
+    ...(isComplete ? [] : ['There are more copies with this event_id than are shown here.']),
+  ];
+  return notes.length === 0 ? '' : h('p', { class: 'notice' }, notes.join(' '));
 }
 
 /** @type {Column<Answer<'GET', `/v1/clicks/${string}`>['copies'][number]>[]} */

@@ -5,7 +5,9 @@ import { get, messageOf, post, remove } from '../api.js';
 import { h } from '../dom.js';
 import { counted, number, signed, timeElement } from '../format.js';
 import { every } from '../poll.js';
+import { may } from '../session.js';
 import { createCard } from './card.js';
+import { lacking } from './lacking.js';
 import { changeColumn, tableOf } from './table.js';
 
 /** @import { Replay } from '../api-types.ts' */
@@ -65,6 +67,7 @@ function progressOf(job, isOpen) {
     // The API does not cancel restatements.
     isOpen &&
       job.kind === 'replay' &&
+      may('operate') &&
       h('button', { type: 'button', onclick: event => cancel(job, event.currentTarget) }, 'Cancel'),
     isOpen && h('progress', { max: Math.max(1, total), value: done, 'aria-label': 'Minutes recounted' }),
   );
@@ -96,8 +99,11 @@ function outcomeOf(job) {
       { class: 'notice' },
       h('b', {}, sum),
       job.apply && h('span', { class: 'tag warn' }, 'applied'),
-      canApply && h('button', { type: 'button', class: 'main', onclick: () => confirmApply(job, sum) }, 'Apply…'),
+      canApply &&
+        may('operate') &&
+        h('button', { type: 'button', class: 'main', onclick: () => confirmApply(job, sum) }, 'Apply…'),
     ),
+    canApply && lacking('operate', 'Applying this needs'),
     tableOf('What differs', diffColumns, rows),
     next_cursor !== null &&
       h(

@@ -3,7 +3,9 @@ import { go } from '../address.js';
 import { get } from '../api.js';
 import { h } from '../dom.js';
 import { number, timeElement } from '../format.js';
+import { may } from '../session.js';
 import { createCard } from './card.js';
+import { lacking } from './lacking.js';
 import { createOutcomeChoice, ofAll, outcomeMark, reasonText, sumsOf } from './outcomes.js';
 import { tableOf } from './table.js';
 
@@ -18,7 +20,7 @@ export function createQuarantine() {
   let address = {};
   const reasonChoice = createReasonChoice();
   const outcomeChoice = createOutcomeChoice();
-  const exports = ['NDJSON', 'CSV'].map(format =>
+  const exports = (may('read:personal') ? ['NDJSON', 'CSV'] : []).map(format =>
     h('a', { 'data-export': format, download: true, href: exportHref(format, address) }, `Export ${format}`),
   );
   const card = createCard({
@@ -32,6 +34,8 @@ export function createQuarantine() {
         ? 'No line in quarantine has this reason and outcome.'
         : 'No line is in quarantine.',
     async load(signal) {
+      const lacks = lacking('read:personal', 'Lines in quarantine may be about persons, and need');
+      if (lacks) return lacks;
       const { reason, outcome } = address;
       const { reasons, lines } = await get('/v1/quarantine', { reason, outcome, limit: shownLines }, signal);
       reasonChoice.show(reason, reasons);

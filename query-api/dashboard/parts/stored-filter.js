@@ -2,6 +2,7 @@
 import { go } from '../address.js';
 import { get } from '../api.js';
 import { h } from '../dom.js';
+import { may } from '../session.js';
 
 /** @import { Address } from '../address.js' */
 
@@ -21,13 +22,15 @@ export function createStoredFilter() {
     select.value = current ?? '';
     label.hidden = ids.length === 0;
   };
-  get('/v1/filters', { limit: 200 }).then(
-    ({ filters }) => {
-      known = filters.map(({ id }) => id);
-      fill();
-    },
-    () => undefined,
-  );
+  // A stored filter may name persons.
+  if (may('read:personal'))
+    get('/v1/filters', { limit: 200 }).then(
+      ({ filters }) => {
+        known = filters.map(({ id }) => id);
+        fill();
+      },
+      () => undefined,
+    );
   return {
     element: label,
     /** @param {Address} address */

@@ -7,6 +7,7 @@ import { h } from '../dom.js';
 import { counted, number, signed, timeElement } from '../format.js';
 import { createCard } from '../parts/card.js';
 import { createJobCard } from '../parts/job-card.js';
+import { lacking } from '../parts/lacking.js';
 import { createMomentField } from '../parts/moment-field.js';
 import { tableOf } from '../parts/table.js';
 import { createZonePicker } from '../parts/zone-picker.js';
@@ -175,7 +176,9 @@ function createStartForm(onStart) {
     title: 'Start',
     note: 'The minutes must be final. A dry run shows what differs and changes nothing.',
   });
-  card.body.append(form, message);
+  const lacks = lacking('operate', 'Starting a recount or a comparison needs');
+  if (lacks) card.body.append(lacks);
+  else card.body.append(form, message);
   return card;
 }
 

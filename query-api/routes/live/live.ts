@@ -1,5 +1,6 @@
 /** GET /v1/live: sends one server-sent event a second. */
 import type { Readable } from 'node:stream';
+import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { ClientSlots } from '../../../infra/client-slots.ts';
 import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
@@ -14,9 +15,11 @@ export interface LiveRoutesDeps {
   readonly clients: Pick<Clients, 'of'>;
   /** The limit for one client. It is checked before the limit for all. */
   readonly listenersOf: ClientSlots;
+  /** Whether a request would be let in now. Left out: whoever was let in may listen for as long as he wants. */
+  readonly isLetIn?: (request: FastifyRequest) => boolean;
 }
 
-export function routeLive(http: Http, { live, storeFor, clients, listenersOf }: LiveRoutesDeps): void {
+export function routeLive(http: Http, { live, storeFor, clients, listenersOf, isLetIn }: LiveRoutesDeps): void {
   // Without HEAD, because its answer would be made like that of GET, and nobody would ever end it.
   http.get(
     '/v1/live',
@@ -38,12 +41,23 @@ export function routeLive(http: Http, { live, storeFor, clients, listenersOf }: 
           10,
         );
       });
+      if (isLetIn !== undefined) endWith(stream, () => isLetIn(request));
       reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no');
       reply.type('text/event-stream; charset=utf-8');
       return stream;
     },
   );
 }
+
+/** Cuts a listener off when its key is not in force any more. It may come back with one that is. */
+function endWith(stream: Readable, isLetIn: () => boolean): void {
+  const timer = setInterval(() => {
+    if (!isLetIn()) stream.destroy();
+  }, lookEveryMs);
+  stream.once('close', () => clearInterval(timer));
+}
+
+const lookEveryMs = 1_000;
 
 /** OpenAPI 3.1 has no schema for a stream. This one describes what each `data:` contains. */
 const EventStream = {

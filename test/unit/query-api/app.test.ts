@@ -810,6 +810,7 @@ describe('what comes with the answers', () => {
       '/v1/reconciliations/{id}',
       '/v1/replays',
       '/v1/replays/{id}',
+      '/v1/session',
       '/v1/status',
     ]);
     const streams: Record<string, string> = {

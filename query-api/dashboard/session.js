@@ -1,0 +1,74 @@
+/**
+ * Who is signed in with this browser, and what the page may therefore show and start. The session itself is in a cookie that no
+ * script can read, and the API key that begins it is kept nowhere.
+ */
+import { get, onUnauthorized, post, remove } from './api.js';
+
+/** @import { Scope, Session } from './api-types.ts' */
+
+/** As where no key is needed, until the API has answered. @type {Session} */
+let session = { keys: 'optional', may: ['ingest', 'read', 'read:personal', 'operate'], key: null, until: null };
+let wasSignedIn = false;
+let isWanted = false;
+/** @type {Promise<void> | undefined} */
+let asking;
+
+export const currentSession = () => session;
+
+/** @param {Scope} scope */
+export const may = scope => session.may.includes(scope);
+
+/** Whether the page has to ask for a key, because nothing is answered without one, or because somebody wants to sign in. */
+export const needsSignIn = () => session.key === null && (session.keys === 'required' || isWanted);
+
+/** Whether somebody was signed in with this page, and is not any more without having asked for it. */
+export const isOver = () => wasSignedIn && session.key === null;
+
+/** Asks who is signed in. The event `session` tells that it is somebody else now. */
+export async function loadSession() {
+  asking ??= ask().finally(() => {
+    asking = undefined;
+  });
+  await asking;
+}
+
+/** @param {string} apiKey */
+export async function signIn(apiKey) {
+  take(await post('/v1/session', { api_key: apiKey }));
+}
+
+export async function signOut() {
+  const after = await remove('/v1/session');
+  wasSignedIn = false;
+  take(after, { isAsked: true });
+}
+
+/** Shows the page for signing in, or leaves it. @param {boolean} wanted */
+export function wantSignIn(wanted) {
+  isWanted = wanted;
+  dispatchEvent(new Event('session'));
+}
+
+/** Looks who is signed in whenever the API answers that nobody is, or not any more. */
+export function followSession() {
+  onUnauthorized(loadSession);
+}
+
+async function ask() {
+  try {
+    take(await get('/v1/session'));
+  } catch {
+    // Whoever shows numbers says that the API cannot be reached.
+  }
+}
+
+/** @param {Session} next */
+function take(next, { isAsked = false } = {}) {
+  const before = session;
+  session = next;
+  wasSignedIn = next.key !== null || (wasSignedIn && !isAsked);
+  if (next.key !== null) isWanted = false;
+  const isSame =
+    JSON.stringify([before.keys, before.key, before.may]) === JSON.stringify([next.keys, next.key, next.may]);
+  if (!isSame) dispatchEvent(new Event('session'));
+}
