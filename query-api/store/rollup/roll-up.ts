@@ -1,6 +1,7 @@
 /**
- * Computes one block of the roll-up from the FINAL rows of its minutes, and writes it with the number of restatements
- * that it includes.
+ * Computes blocks of the roll-up from the FINAL rows of their minutes, and writes each with the number of restatements
+ * that it includes. What several blocks need to know is asked for once: a store with one old click has a hundred
+ * thousand blocks without any.
  *
  * A restatement becomes visible before the rows of `ad_minute` are changed, possibly by a process that dies in between.
  * So the visible restatements are counted first (due-blocks.ts). A block with a restatement that is visible and not yet
@@ -14,10 +15,10 @@ import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { noSql, sql, statement } from '../../../infra/clickhouse/sql.ts';
 import { type InShards, oneShard } from '../../../infra/clickhouse/topology.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
-import { type Reader, readNumber, readRow, rowShape } from '../sql/read-rows.ts';
+import { type Reader, readRow, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { isVisible } from '../sql/stated-rows.ts';
-import { isWholeHour } from './blocks.ts';
+import { hourMs, isWholeHour } from './blocks.ts';
 import type { Due } from './due-blocks.ts';
 import { inRanges } from './rolled-sql.ts';
 import type { TopQueries } from './top-lists.ts';
@@ -69,10 +70,12 @@ export function createRollUp({
   return async due => {
     let done = 0;
     const rows: string[] = [];
+    const isEmpty = await whatIsEmpty(clickhouse, due);
+    const isApplied = whatIsApplied(clickhouse, shard);
     for (const block of due) {
-      const range = { from: block.ends - block.window * minuteMs, to: block.ends };
-      if (block.restatements > 0 && !(await isApplied(clickhouse, range, shard))) continue;
-      const row = await rollUp(block, range);
+      const range = rangeOf(block);
+      if (block.restatements > 0 && !(await isApplied(range))) continue;
+      const row = isEmpty(block) ? emptyRow(block) : await rollUp(block, range);
       if (row !== undefined) rows.push(row);
       onRolledUp(block);
       done++;
@@ -82,14 +85,74 @@ export function createRollUp({
   };
 }
 
-/** Returns whether `ad_minute` has the rows of all visible restatements of the range. */
-async function isApplied(clickhouse: Reader, range: TimeRange, { shard, of }: InShards): Promise<boolean> {
+function rangeOf({ ends, window }: Due): TimeRange {
+  return { from: ends - window * minuteMs, to: ends };
+}
+
+const AMinute = rowShape('minutes of ad_minute', { at: Type.Integer() });
+
+/**
+ * Returns what says whether a block has no rows at all. A restated block is not asked about: it may get its rows between
+ * this question and the one whether its restatements are applied.
+ */
+async function whatIsEmpty(clickhouse: Reader, due: readonly Due[]): Promise<(block: Due) => boolean> {
+  const asked = due.filter(({ restatements }) => restatements === 0);
+  if (asked.length === 0) return () => false;
+  const found = await readRows(
+    clickhouse,
+    AMinute,
+    statement`SELECT DISTINCT toUnixTimestamp(minute) * 1000 AS at FROM ${sharded('ad_minute')}
+       WHERE ${inRanges(sql`minute`, joinedRanges(asked.map(rangeOf)))} ${settings}`,
+  );
+  return block => block.restatements === 0 && !found.some(({ at }) => isIn(at, rangeOf(block)));
+}
+
+function isIn(at: number, { from, to }: TimeRange): boolean {
+  return at >= from && at < to;
+}
+
+/** Returns the same minutes, in as few ranges as possible. */
+function joinedRanges(ranges: readonly TimeRange[]): TimeRange[] {
+  const joined: TimeRange[] = [];
+  for (const { from, to } of ranges.toSorted((a, b) => a.from - b.from)) {
+    const last = joined.at(-1);
+    if (last !== undefined && from <= last.to)
+      joined[joined.length - 1] = { from: last.from, to: Math.max(last.to, to) };
+    else joined.push({ from, to });
+  }
+  return joined;
+}
+
+function emptyRow({ window, ends, restatements }: Due): string {
+  return JSON.stringify({ window, ends: ends / 1_000, ads: [], others: 0, counts: [], restatements });
+}
+
+/**
+ * Returns what says whether `ad_minute` has the rows of all restatements of a range that were visible when its block
+ * became due. It asks about each hour once: the windows of an hour lie in two.
+ */
+function whatIsApplied(clickhouse: Reader, shard: InShards): (range: TimeRange) => Promise<boolean> {
+  const known = new Map<number, Promise<readonly number[]>>();
+  const unappliedOf = (hour: number) => {
+    const asked = known.get(hour) ?? unapplied(clickhouse, { from: hour, to: hour + hourMs }, shard);
+    known.set(hour, asked);
+    return asked;
+  };
+  return async range => {
+    for (let hour = range.from - (range.from % hourMs); hour < range.to; hour += hourMs)
+      if ((await unappliedOf(hour)).some(at => isIn(at, range))) return false;
+    return true;
+  };
+}
+
+/** Returns the minutes of which `ad_minute` lacks rows of visible restatements. */
+async function unapplied(clickhouse: Reader, range: TimeRange, { shard, of }: InShards): Promise<readonly number[]> {
   // A cell whose clicks are in other shards never gets rows here.
   const ofShard = of === 1 ? noSql : sql`AND arrayExists(r -> r.partition % ${of} = ${shard}, restatement.rows)`;
-  const unapplied = await readNumber(
+  const minutes = await readRows(
     clickhouse,
-    'restatements that are not applied',
-    statement`SELECT countIf(applied < revised) AS n
+    AMinute,
+    statement`SELECT DISTINCT toUnixTimestamp(visible.minute) * 1000 AS at
        FROM (
          SELECT minute, ad_id, country, max(revision) AS revised FROM restatement FINAL
          WHERE ${inRanges(sql`minute`, [range])} AND ${isVisible(range)} ${ofShard} GROUP BY minute, ad_id, country
@@ -97,9 +160,9 @@ async function isApplied(clickhouse: Reader, range: TimeRange, { shard, of }: In
        LEFT JOIN (
          SELECT minute, ad_id, country, max(bitShiftRight(version, 48)) AS applied FROM ${sharded('ad_minute')} FINAL
          WHERE ${inRanges(sql`minute`, [range])} GROUP BY minute, ad_id, country
-       ) AS stated USING (minute, ad_id, country) ${settings}, join_use_nulls=0`,
+       ) AS stated USING (minute, ad_id, country) WHERE applied < revised ${settings}, join_use_nulls=0`,
   );
-  return unapplied === 0;
+  return minutes.map(({ at }) => at);
 }
 
 /** Writes a minute or a whole hour in one row, so that the row is there as a whole or not at all. */
