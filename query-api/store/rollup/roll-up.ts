@@ -18,14 +18,15 @@ import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import { type Reader, readRow, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { isVisible } from '../sql/stated-rows.ts';
+import type { BlockDirectory, Planner } from './block-directory.ts';
 import { hourMs, isWholeHour } from './blocks.ts';
 import type { Due } from './due-blocks.ts';
 import { inRanges } from './rolled-sql.ts';
-import type { TopQueries } from './top-lists.ts';
+import { createTopQueries, type TopQueries } from './top-lists.ts';
 
 export interface RollUpDeps {
   readonly clickhouse: ClickHouse;
-  readonly tops: TopQueries;
+  readonly directory: Pick<BlockDirectory, 'within'>;
   readonly listed?: AdsListed;
   /** The shard whose clicks `clickhouse` has. The default is a single shard. */
   readonly shard?: InShards;
@@ -46,12 +47,16 @@ export type RollUp = (due: readonly Due[]) => Promise<number>;
 
 export function createRollUp({
   clickhouse,
-  tops,
+  directory,
   listed = adsListed,
   shard = oneShard,
   onRolledUp = () => undefined,
 }: RollUpDeps): RollUp {
-  const windowRow = async ({ window, ends, restatements }: Due, range: TimeRange): Promise<string> => {
+  const windowRow = async (
+    { window, ends, restatements }: Due,
+    range: TimeRange,
+    tops: TopQueries,
+  ): Promise<string> => {
     const top = await tops.popularAds(listed.window + 1, { ...range, ...applied, country: undefined });
     const ads = top.slice(0, listed.window).map(({ ad_id, count }) => ({ ad_id, clicks: count }));
     const others = top[listed.window]?.count ?? 0;
@@ -59,9 +64,9 @@ export function createRollUp({
   };
 
   /** Returns a row that the caller has to write, or undefined when the row is already written. */
-  const rollUp = async (block: Due, range: TimeRange): Promise<string | undefined> => {
+  const rollUp = async (block: Due, range: TimeRange, tops: TopQueries): Promise<string | undefined> => {
     if (block.window === 1) return void (await listAds(clickhouse, block, range, listed.minute));
-    if (!isWholeHour(block)) return await windowRow(block, range);
+    if (!isWholeHour(block)) return await windowRow(block, range, tops);
     // The row of most_clicked_ads says that the hour is complete, so it is written after the hour.
     await rollUpHour(clickhouse, block, range);
     return void (await listAds(clickhouse, block, range, listed.hour));
@@ -72,10 +77,11 @@ export function createRollUp({
     const rows: string[] = [];
     const isEmpty = await whatIsEmpty(clickhouse, due);
     const isApplied = whatIsApplied(clickhouse, shard);
+    const tops = createTopQueries(clickhouse, plannerOf(directory, due), { timeoutMs, maxThreads: 1 });
     for (const block of due) {
       const range = rangeOf(block);
       if (block.restatements > 0 && !(await isApplied(range))) continue;
-      const row = isEmpty(block) ? emptyRow(block) : await rollUp(block, range);
+      const row = isEmpty(block) ? emptyRow(block) : await rollUp(block, range, tops);
       if (row !== undefined) rows.push(row);
       onRolledUp(block);
       done++;
@@ -87,6 +93,22 @@ export function createRollUp({
 
 function rangeOf({ ends, window }: Due): TimeRange {
   return { from: ends - window * minuteMs, to: ends };
+}
+
+/** Plans windows by what is worked out when the first of them is planned: their minutes and hours come before them. */
+function plannerOf(directory: RollUpDeps['directory'], due: readonly Due[]): Planner {
+  const windows = due.filter(block => block.window > 1 && !isWholeHour(block)).map(rangeOf);
+  const all = () => ({
+    from: Math.min(...windows.map(({ from }) => from)),
+    to: Math.max(...windows.map(({ to }) => to)),
+  });
+  let planner: Promise<Planner> | undefined;
+  return {
+    async plan(range, options) {
+      planner ??= directory.within(all());
+      return await (await planner).plan(range, options);
+    },
+  };
 }
 
 const AMinute = rowShape('minutes of ad_minute', { at: Type.Integer() });
