@@ -2538,7 +2538,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'on an older Node a signal ends the launcher alone: the program goes on, and its port is taken',
     file: 'infra/launch.js',
     edits: [["for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));\n", '']],
-    unit: 'test/unit/infra/adclicks-server.test.ts',
+    unit: 'test/processes/adclicks-server.test.ts',
   },
   {
     name: 'option-nobody-reads',
@@ -2550,7 +2550,7 @@ export const mutations: readonly Mutation[] = [
         'environmentOf(command, groupsOf(schema), process.argv, process.env);',
       ],
     ],
-    unit: 'test/unit/infra/adclicks-server.test.ts',
+    unit: 'test/processes/adclicks-server.test.ts',
   },
   {
     name: 'settings-of-another-program',
