@@ -1,3 +1,4 @@
+/** What runs on servers under one name: its commands and settings, the Node that it needs, and signals and exit codes passed on. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
