@@ -26,6 +26,9 @@ import type { ClickLog } from './click-log.ts';
 import { maxFieldsTold, maxNameLength } from './click-notes.ts';
 import { ClickBody } from './click-schema.ts';
 import { type IngestConfig, trustedProxiesOf } from './config.ts';
+import type { LinkSpool } from './links/keep-click.ts';
+import { type LinkKeys, noLinkKeys } from './links/link-keys.ts';
+import { routeLinks } from './links/link-route.ts';
 import { createBodyReader } from './request-body.ts';
 import { createWaitingClicks, type WaitingClicks } from './waiting-clicks.ts';
 
@@ -35,6 +38,10 @@ export interface IngestDeps {
   readonly log: Logger;
   /** Left out: none is known, and who needs one is not let in. */
   readonly keys?: KnownKeys;
+  /** Of click links. Left out: there are none. */
+  readonly linkKeys?: () => LinkKeys;
+  /** Where clicks of links are kept that Kafka does not take. */
+  readonly spool?: LinkSpool | undefined;
   /** Resolves when Kafka answers and has the topic. */
   readonly kafkaReady: () => Promise<void>;
   /** Throws unless every click that may be posted can be routed. */
@@ -47,7 +54,7 @@ export interface IngestDeps {
 }
 
 export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
-  const { config, clickLog, keys = unreadKeys, now = Date.now } = deps;
+  const { config, clickLog, keys = unreadKeys, linkKeys = () => noLinkKeys, now = Date.now, spool, log } = deps;
   const clients = createClients({ proxies: trustedProxiesOf(config) });
   const rateLimit = createRateLimit({
     perMinute: config.INGEST_RATE_LIMIT_PER_MINUTE,
@@ -98,6 +105,8 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
     },
   });
   refuseOtherMethods(http, '/v1/clicks', ['POST']);
+  const safeLanding = config.INGEST_LINK_SAFE_LANDING;
+  routeLinks(http, { clients, clickLog, spool, log, keys: linkKeys, safeLanding, now });
   return http;
 }
 

@@ -22,6 +22,8 @@ export interface Click {
   readonly country: string;
   readonly userId?: string | undefined;
   readonly ip?: string | undefined;
+  /** What a program has loaded a click link for (links/): `prefetch` or `head`. In the log alone; no reader needs it. */
+  readonly purpose?: string | undefined;
 }
 
 /**
@@ -57,6 +59,7 @@ export function formatLine(click: Click): string {
   line += `,"clicked_at":${click.clickedAt},"received_at":${click.receivedAt},"country":"${click.country}"`;
   if (click.userId !== undefined) line += `,"user_id":${quoted(click.userId)}`;
   if (click.ip !== undefined) line += `,"ip":${quoted(click.ip)}`;
+  if (click.purpose !== undefined) line += `,"purpose":${quoted(click.purpose)}`;
   return `${line}}`;
 }
 

@@ -9,6 +9,7 @@ import { KeysConfig } from '../infra/keys/config.ts';
 import { type TrustedProxies, trustedProxies } from '../infra/trusted-proxies.ts';
 import type { SplitSettings } from './hot-ads/announcements.ts';
 import { HotAdConfig } from './hot-ads/rule.ts';
+import { destinationRule, isDestination } from './links/destination.ts';
 
 const mib = 1 << 20;
 
@@ -136,6 +137,28 @@ export const IngestConfig = Type.Object({
     description:
       'clicks per minute from one client address (IPv6: a /64), whether they are accepted or not. A request counts at least once, and at least once for each KiB of its inflated body. Above the limit, requests get 429 with Retry-After; 0 means no limit',
   }),
+  INGEST_LINK_KEYS_FILE: Type.String({
+    default: '',
+    description:
+      'the JSON file with the keys of [click links](links/README.md#the-key-file). It is read again when it changes. Empty: there are no click links, and `/c/` answers 404',
+  }),
+  INGEST_LINK_SAFE_LANDING: Type.String({
+    default: '',
+    description:
+      'the URL to which click links lead that were altered, have expired or are for another ad. Empty: they get 404',
+  }),
+  INGEST_SPOOL_DIR: Type.String({
+    default: '',
+    description:
+      'the directory in which the clicks of links are kept while Kafka is away, and until they were sent. Each ingest process has one of its own, on a disk that survives it. Empty: they are not kept, and links get 503 meanwhile',
+  }),
+  INGEST_SPOOL_MAX_BYTES: Type.Integer({
+    default: 256 * mib,
+    minimum: mib,
+    maximum: 65_536 * mib,
+    description:
+      'bytes that INGEST_SPOOL_DIR may hold, about 250 for each click. When it is full, click links get 503 until Kafka is back',
+  }),
   INGEST_OPS_PORT: Type.Integer({
     default: 0,
     minimum: 0,
@@ -152,6 +175,9 @@ export type IngestConfig = Static<typeof IngestConfig>;
  */
 export function checkRelations(config: IngestConfig): void {
   trustedProxiesOf(config);
+  const landing = config.INGEST_LINK_SAFE_LANDING;
+  if (landing !== '' && !isDestination(landing))
+    throw new ConfigError(`INGEST_LINK_SAFE_LANDING=${JSON.stringify(landing)}: ${destinationRule}`);
   const largestRequestBytes = config.INGEST_BODY_LIMIT_BYTES + config.INGEST_MAX_ITEMS * addedBytesPerClick;
   if (largestRequestBytes > config.INGEST_MAX_BUFFER_BYTES) {
     throw new ConfigError(

@@ -22,6 +22,7 @@ import { createClickLog } from './click-log.ts';
 import { acksOf, checkRelations, IngestConfig, splitSettingsOf } from './config.ts';
 import { openHotAds } from './hot-ads/hot-ads.ts';
 import { hotAdTermsOf } from './hot-ads/rule.ts';
+import { openLinks } from './open-links.ts';
 
 // While a broker is slow, most of what a request creates survives two collections of young objects. V8 then begins to
 // create such objects among the old ones at once, permanently, where each keeps the next alive. That costs a third more
@@ -62,6 +63,7 @@ await runProcess(log, async (stop, life) => {
     maxBufferBytes: config.INGEST_MAX_BUFFER_BYTES,
     timeoutMs: config.INGEST_PRODUCE_TIMEOUT_MS,
   });
+  await using links = await openLinks({ config, clickLog, log });
   const keyMode = keyModeOf(config);
   await using keys =
     keyMode === 'off' ? undefined : followKeys({ kafka: createKafka(config, 'ingest-keys', log), names, log });
@@ -75,6 +77,8 @@ await runProcess(log, async (stop, life) => {
     clickLog,
     log,
     ...(keys && { keys }),
+    linkKeys: links.linkKeys,
+    spool: links.spool,
     kafkaReady,
     rulesKnown: hotAds.check,
     partitionsAgree: hotAds.checkPartitions,

@@ -8,6 +8,7 @@
  */
 import { adIdPattern, type Click, countryPattern, isText, limits, parseTime } from './click.ts';
 import { unknownCountry } from './country.ts';
+import { problemWithoutAd } from './refused-link-line.ts';
 
 /** Reads the lines of one record after another. After `next()` its fields describe the current line. */
 export class RecordReader {
@@ -201,7 +202,7 @@ export class RecordReader {
     const country = given('country') ?? unknownCountry;
     const userId = given('user_id');
     const ip = given('ip');
-    if (typeof adId !== 'string' || !adIdPattern.test(adId)) return 'ad_id: must be 1 to 128 of A-Za-z0-9._:-';
+    if (typeof adId !== 'string' || !adIdPattern.test(adId)) return problemWithoutAd(fields);
     if (clickedAt === undefined) return 'clicked_at: must be RFC 3339 or epoch ms';
     if (receivedAt === undefined) return 'received_at: must be RFC 3339 or epoch ms';
     if (!isText(clickId, limits.eventIdLength)) return 'click_id: must be text of 1 to 128 characters';

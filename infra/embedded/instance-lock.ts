@@ -9,18 +9,18 @@ import { ConfigError } from '../errors.ts';
 import { identityOf, livingPid } from './process-identity.ts';
 
 /**
- * Disposing of the lock releases the directory. @throws ConfigError when another instance runs on the directory, or it
+ * Disposing of the lock releases the directory. `setting` names it in errors. @throws ConfigError when another instance runs on the directory, or it
  * cannot be written
  */
-export async function lockDataDir(dataDir: string): Promise<Disposable> {
+export async function lockDataDir(dataDir: string, setting = 'DATA_DIR'): Promise<Disposable> {
   const path = join(dataDir, 'instance.lock');
   const own = identityOf(process.pid);
-  writable(dataDir);
-  while (!create(path, own)) {
+  writable(dataDir, setting);
+  while (!create(path, own, setting)) {
     const holder = await holderOf(path);
     if (holder === undefined) continue;
-    refuseIfLiving(holder, dataDir);
-    putAside(path, own, dataDir);
+    refuseIfLiving(holder, dataDir, setting);
+    putAside(path, own, dataDir, setting);
   }
   return {
     [Symbol.dispose]() {
@@ -29,21 +29,21 @@ export async function lockDataDir(dataDir: string): Promise<Disposable> {
   };
 }
 
-function writable(dataDir: string): void {
+function writable(dataDir: string, setting: string): void {
   try {
     mkdirSync(dataDir, { recursive: true });
   } catch (error) {
-    throw new ConfigError(`DATA_DIR=${dataDir}: cannot be created (${codeOf(error)})`, { cause: error });
+    throw new ConfigError(`${setting}=${dataDir}: cannot be created (${codeOf(error)})`, { cause: error });
   }
 }
 
-function create(path: string, own: string): boolean {
+function create(path: string, own: string, setting: string): boolean {
   try {
     writeFileSync(path, own, { flag: 'wx' });
     return true;
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false;
-    throw new ConfigError(`DATA_DIR: ${path} cannot be written (${codeOf(error)})`, { cause: error });
+    throw new ConfigError(`${setting}: ${path} cannot be written (${codeOf(error)})`, { cause: error });
   }
 }
 
@@ -58,11 +58,11 @@ async function holderOf(path: string): Promise<string | undefined> {
   return read(path);
 }
 
-function refuseIfLiving(holder: string, dataDir: string): void {
+function refuseIfLiving(holder: string, dataDir: string, setting: string): void {
   const pid = livingPid(holder);
   if (pid === undefined) return;
   throw new ConfigError(
-    `another instance (pid ${pid}) runs on DATA_DIR=${dataDir}: stop it, or choose another DATA_DIR (and other ports)`,
+    `another instance (pid ${pid}) runs on ${setting}=${dataDir}: stop it, or choose another ${setting} (and other ports)`,
   );
 }
 
@@ -70,7 +70,7 @@ function refuseIfLiving(holder: string, dataDir: string): void {
  * Renames the stale file before removing it, so that of several processes that found it stale, only one gets it. A
  * process that gets the winner's fresh file instead gives it back.
  */
-function putAside(path: string, own: string, dataDir: string): void {
+function putAside(path: string, own: string, dataDir: string, setting: string): void {
   const aside = `${path}.${own.replaceAll(/[^\d]/g, '-')}`;
   try {
     renameSync(path, aside);
@@ -81,7 +81,7 @@ function putAside(path: string, own: string, dataDir: string): void {
   const holder = read(aside) ?? '';
   if (livingPid(holder) === undefined) rmSync(aside, { force: true });
   else renameSync(aside, path);
-  refuseIfLiving(holder, dataDir);
+  refuseIfLiving(holder, dataDir, setting);
 }
 
 function read(path: string): string | undefined {

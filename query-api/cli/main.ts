@@ -14,6 +14,7 @@ const commands = {
   series: async () => (await import('./counts-commands.ts')).seriesCommand(),
   tail: async () => (await import('./counts-commands.ts')).tailCommand(),
   feed: async () => (await import('../../ingest/feed/command.ts')).feedCommand(),
+  link: async () => (await import('../../ingest/links/command.ts')).linkCommand(),
   replay: async () => (await import('./job-commands.ts')).replayCommand(),
   reconcile: async () => (await import('./job-commands.ts')).reconcileCommand(),
   jobs: async () => (await import('./job-commands.ts')).jobsCommand(),

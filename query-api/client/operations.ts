@@ -312,6 +312,28 @@ export interface Operations {
       readonly next_cursor: string | null;
     };
   };
+  /** Count a click and redirect to its destination */
+  readonly followClickLink: {
+    readonly input: {
+      readonly params: {
+        /** the ad */ readonly ad_id: string;
+      };
+      readonly query: {
+        /** event id: together with the ad, the identity of the click */ readonly e: string;
+        /** when the link was made, in epoch seconds: the time of the click */
+        readonly t: string;
+        /** when the link expires, in epoch seconds: at most 7 days after t */
+        readonly x: string;
+        /** destination: an absolute http or https URL; without it, the one in the key file */
+        readonly d?: string | undefined;
+        /** id of the link key */
+        readonly k: string;
+        /** signature */
+        readonly s: string;
+      };
+    };
+    readonly answer: undefined;
+  };
   /** The clicks of one ad in a range of minutes (without from and to: in the last full minute) */
   readonly getAggregatedCount: {
     readonly input: {
@@ -1849,6 +1871,7 @@ export const operations = {
   exportClicks: { service: 'query-api', method: 'GET', path: '/v1/exports/clicks', gives: 'lines' },
   exportQuarantine: { service: 'query-api', method: 'GET', path: '/v1/quarantine/export', gives: 'lines' },
   findAds: { service: 'query-api', method: 'GET', path: '/v1/ads', gives: 'json' },
+  followClickLink: { service: 'ingest', method: 'GET', path: '/c/{ad_id}', gives: 'nothing' },
   getAggregatedCount: { service: 'query-api', method: 'GET', path: '/v1/ads/{ad_id}/aggregated_count', gives: 'json' },
   getAllSeries: { service: 'query-api', method: 'GET', path: '/v1/ads/series', gives: 'json' },
   getClick: { service: 'query-api', method: 'GET', path: '/v1/clicks/{event_id}', gives: 'json' },

@@ -1,5 +1,5 @@
 /**
- * The same request again and again at an even rate, and how long its answers take. autocannon, which finds out the most
+ * Requests at an even rate, and how long its answers take. autocannon, which finds out the most
  * that goes through, sends what is due in a second all at its beginning: its times at half of the most are those at the
  * most, for half of the time.
  *
@@ -8,12 +8,21 @@
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-export interface PacedOptions {
+interface Pace {
   readonly url: URL;
-  readonly body: string;
   readonly requestsPerSecond: number;
   readonly seconds: number;
   readonly connections: number;
+}
+
+export interface PacedOptions extends Pace {
+  readonly body: string;
+}
+
+export interface PacedRequests extends Pace {
+  /** The n-th, from 0 on. */
+  readonly requestAt: (n: number) => Buffer;
+  readonly status: number;
 }
 
 export interface PacedTimes {
@@ -22,19 +31,25 @@ export interface PacedTimes {
   readonly p99: number;
 }
 
-/** @throws where a request is answered by anything but 202 */
+/** The same post again and again. @throws where one is answered by anything but 202 */
 export async function postPaced(options: PacedOptions): Promise<PacedTimes> {
-  const { url, requestsPerSecond, seconds, connections } = options;
   const request = requestOf(options);
+  return await requestPaced({ ...options, requestAt: () => request, status: 202 });
+}
+
+/** @throws where a request is answered by any other status */
+export async function requestPaced(options: PacedRequests): Promise<PacedTimes> {
+  const { url, requestsPerSecond, seconds, connections, requestAt, status } = options;
+  let sent = 0;
   const times: number[] = [];
   const due: number[] = [];
   const { promise: failed, reject } = Promise.withResolvers<never>();
   const idle: Connection[] = [];
   const sendDue = () => {
-    while (due.length > 0 && idle.length > 0) idle.pop()!.send(request, due.shift()!);
+    while (due.length > 0 && idle.length > 0) idle.pop()!.send(requestAt(sent++), due.shift()!);
   };
   const opened = Array.from({ length: connections }, () =>
-    openConnection(url, {
+    openConnection(url, status, {
       onAnswer(connection, dueAt) {
         times.push(performance.now() - dueAt);
         idle.push(connection);
@@ -76,7 +91,7 @@ interface Listener {
 }
 
 /** One request at a time. */
-function openConnection({ hostname, port }: URL, { onAnswer, onError }: Listener): Connection {
+function openConnection({ hostname, port }: URL, status: number, { onAnswer, onError }: Listener): Connection {
   const socket: Socket = connect({ host: hostname, port: Number(port), noDelay: true });
   let [answer, dueAt] = ['', 0];
   const connection = {
@@ -91,7 +106,7 @@ function openConnection({ hostname, port }: URL, { onAnswer, onError }: Listener
   socket.on('data', (text: string) => {
     answer += text;
     if (!isWhole(answer)) return;
-    if (!answer.startsWith('HTTP/1.1 202 ')) onError(new Error(`not accepted: ${answer.slice(0, 300)}`));
+    if (!answer.startsWith(`HTTP/1.1 ${status} `)) onError(new Error(`not ${status}: ${answer.slice(0, 300)}`));
     answer = '';
     onAnswer(connection, dueAt);
   });

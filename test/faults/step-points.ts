@@ -32,6 +32,8 @@ const term = 'query-api/jobs/runner/term.ts';
 const fencing = 'const log = opening.use(await deps.openLog());';
 const announcing = "await log.write([{ kind: 'job-runner', rows: [row] }]);";
 const jobWriter = 'query-api/jobs/writing/job-writer.ts';
+const spool = 'ingest/spool/spool.ts';
+const spoolFiles = 'ingest/spool/spool-files.ts';
 const saving = "await log.write([...said, { kind: 'job', rows: [jobRowOf(job)] }]);";
 
 export const stepPoints: readonly StepPoint[] = [
@@ -96,8 +98,18 @@ export const stepPoints: readonly StepPoint[] = [
   after('restatement: committed, not noted', jobWriter, saving),
 ];
 
+/** Of clicks that wait on a disk for Kafka. The bench posts clicks, which never do; click-links.test.ts reaches them. */
+export const spoolPoints: readonly StepPoint[] = [
+  before('ingest: spool, nothing written', spoolFiles, 'await file.append(Buffer.concat(batch.records));'),
+  before('ingest: spool written, not synced', spoolFiles, 'await file.sync();'),
+  after('ingest: spool synced, not answered', spoolFiles, 'await file.sync();'),
+  during('ingest: spool being sent', spool, 'await send(clicks);'),
+  before('ingest: spool sent, not removed', spool, 'await files.remove(name);'),
+  after('ingest: spool removed', spool, 'await files.remove(name);'),
+];
+
 export function stepPointNamed(name: string): StepPoint {
-  const found = stepPoints.find(point => point.name === name);
+  const found = [...stepPoints, ...spoolPoints].find(point => point.name === name);
   if (found === undefined) throw new Error(`CRASH_AT=${name}: there is no such step-point`);
   return found;
 }

@@ -6,13 +6,13 @@ import { describe, expect, it } from 'vitest';
 import { shortRound } from '../faults/goals.ts';
 import { summaryOf } from '../faults/report.ts';
 import { runRound } from '../faults/round.ts';
-import { stepPoints } from '../faults/step-points.ts';
+import { spoolPoints, stepPoints } from '../faults/step-points.ts';
 import { mutated } from '../mutations/mutations.ts';
 
 const root = join(import.meta.dirname, '../..');
 
 describe('step-points', () => {
-  it.each(stepPoints.map(point => [point.name, point] as const))(
+  it.each([...stepPoints, ...spoolPoints].map(point => [point.name, point] as const))(
     '%s hangs on text that is there once',
     (_name, point) => {
       const source = readFileSync(join(root, point.file), 'utf8');

@@ -2956,6 +2956,73 @@ export const mutations: readonly Mutation[] = [
     integration: 'test/integration/keys.test.ts',
     edits: [['fromBeginning: true', "fromBeginning: !options.group.includes('keys-')"]],
   },
+  {
+    name: 'link-signature-compared-in-part',
+    bug: 'of the signature of a click link only the beginning is compared: the rest of it can be guessed by anybody',
+    file: 'ingest/links/link-text.ts',
+    unit: 'test/unit/ingest/links/link-check.test.ts',
+    edits: [
+      [
+        'right.length === asked.length && timingSafeEqual(right, asked)',
+        'asked.length >= 42 && timingSafeEqual(right.subarray(0, 42), asked.subarray(0, 42))',
+      ],
+    ],
+  },
+  {
+    name: 'link-expiry-not-checked',
+    bug: 'a click link is valid for ever: it leads to its destination when nobody answers for that any more',
+    file: 'ingest/links/link-check.ts',
+    unit: 'test/unit/ingest/links/link-check.test.ts',
+    edits: [['if (now >= expiresAt) return', 'if (expiresAt === 0) return']],
+  },
+  {
+    name: 'link-destination-not-signed',
+    bug: 'the destination is no part of what is signed: every click link is an open redirect',
+    file: 'ingest/links/link-text.ts',
+    unit: 'test/unit/ingest/links/link-check.test.ts',
+    edits: [['madeAt, expiresAt, keyId, destination];', "madeAt, expiresAt, keyId, destination && ''];"]],
+  },
+  {
+    name: 'link-click-at-time-of-load',
+    bug: 'a click has the time at which its link was loaded: a reload in another minute is a second click',
+    file: 'ingest/links/link-check.ts',
+    unit: 'test/unit/ingest/links/link-route.test.ts',
+    edits: [
+      ['eventId: link.eventId, clickedAt, destination }', 'eventId: link.eventId, clickedAt: now, destination }'],
+    ],
+  },
+  {
+    name: 'link-redirect-before-the-spool',
+    bug: 'the redirect does not wait for the spool: who is killed before the disk has the click has lost it',
+    file: 'ingest/links/keep-click.ts',
+    unit: 'test/unit/ingest/links/link-route.test.ts',
+    edits: [['await spool.append(click);', 'void spool.append(click);']],
+  },
+  {
+    name: 'spool-removed-before-acknowledgement',
+    bug: 'a file of the spool is removed when it is read: clicks that Kafka does not acknowledge are gone with the process',
+    file: 'ingest/spool/spool.ts',
+    unit: 'test/unit/ingest/spool/spool.test.ts',
+    edits: [
+      ['  for (let i = 0; i < known.length;', '  await files.remove(name);\n  for (let i = 0; i < known.length;'],
+      ['    await files.remove(name);\n  } else {', '  } else {'],
+    ],
+  },
+  {
+    // That a disk really has what its system says is synced, no test here can tell.
+    name: 'spool-not-synced',
+    bug: 'the spool is written and not synced: when the power goes, clicks that were answered are gone',
+    file: 'ingest/spool/spool-files.ts',
+    unit: 'test/unit/ingest/spool/spool.test.ts',
+    edits: [['      await file.sync();\n', '']],
+  },
+  {
+    name: 'spool-appends-after-a-failure',
+    bug: 'the spool goes on in a file of which a write has failed: what the disk has of it is not certain',
+    file: 'ingest/spool/spool-files.ts',
+    unit: 'test/unit/ingest/spool/spool.test.ts',
+    edits: [['      await this.#endFile();\n      batch.written.reject', '      batch.written.reject']],
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {

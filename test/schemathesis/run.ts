@@ -44,7 +44,8 @@ async function main(): Promise<number> {
   const services = [
     // What listens is never done, so no request of it could end: /v1/live has tests of its own.
     { name: 'query-api', url: pipeline.queryApi.url, without: ['listen', 'growPartitions'] },
-    { name: 'ingest', url: pipeline.ingest.url, without: [] },
+    // Nobody makes up a signature: link-check.test.ts has links that are right, and alters them.
+    { name: 'ingest', url: pipeline.ingest.url, without: ['followClickLink'] },
   ];
   let failed = 0;
   for (const { name, ...service } of services) {

@@ -29,7 +29,7 @@ export function ndjson(...clicks: readonly Click[]): Uint8Array {
 export function clicksOf(lines: ClickLines): Click[] {
   const text = lines.bytes.toString('utf8', 0, lines.end);
   return text.split('\n', lines.count).map(line => {
-    const { click_id, event_id, ad_id, clicked_at, received_at, country, user_id, ip } = JSON.parse(line);
+    const { click_id, event_id, ad_id, clicked_at, received_at, country, user_id, ip, purpose } = JSON.parse(line);
     const click: Click = {
       clickId: click_id,
       eventId: event_id,
@@ -39,6 +39,7 @@ export function clicksOf(lines: ClickLines): Click[] {
       country,
       ...(user_id === undefined ? {} : { userId: user_id }),
       ...(ip === undefined ? {} : { ip }),
+      ...(purpose === undefined ? {} : { purpose }),
     };
     return click;
   });

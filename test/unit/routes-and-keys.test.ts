@@ -28,7 +28,7 @@ const operations = {
 } as const;
 
 const table: Readonly<Record<'ingest' | 'query-api', Readonly<Record<string, Expected>>>> = {
-  ingest: { ...operations, 'POST /v1/clicks': ['ingest'] },
+  ingest: { ...operations, 'POST /v1/clicks': ['ingest'], 'GET /c/:ad_id': 'open' },
   'query-api': {
     ...operations,
     'GET /': 'open',

@@ -1,0 +1,107 @@
+/**
+ * Reads the text of the key file: the keys by which click links are signed, and the destinations of ads.
+ *
+ *     {"keys": [{"id": "2026-11", "secret": "…", "not_before": "2026-11-01T00:00Z", "not_after": "…", "ad_id_prefix": "acme-"}],
+ *      "destinations": {"ad-42": ["https://shop.example/shoes"]}}
+ *
+ * An error names the place, the value and the rule. Of a secret it never shows anything. A field that does not exist is
+ * refused: a limit with a wrong name would be no limit.
+ */
+import type { KeyObject } from 'node:crypto';
+import { type Static, Type } from 'typebox';
+import { Value } from 'typebox/value';
+import { brokenRule, ruleOf } from '../../infra/broken-rule.ts';
+import { ConfigError } from '../../infra/errors.ts';
+import { adIdPattern, parseTime } from '../click.ts';
+import { destinationRule, isDestination } from './destination.ts';
+import { secretOf } from './link-text.ts';
+
+export interface LinkKey {
+  readonly id: string;
+  readonly secret: KeyObject;
+  /** Epoch ms; it is in force from then on, and before `notAfter`. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** It signs for ads whose id begins so; empty: for all. */
+  readonly adIdPrefix: string;
+}
+
+export interface LinkKeys {
+  readonly keys: ReadonlyMap<string, LinkKey>;
+  /** By ad. The first is that of links without a destination; a link with one must have one of these. */
+  readonly destinations: ReadonlyMap<string, readonly string[]>;
+}
+
+/** Of a process without a key file. */
+export const noLinkKeys: LinkKeys = { keys: new Map(), destinations: new Map() };
+
+const closed = { additionalProperties: false };
+const KeyFile = Type.Object(
+  {
+    keys: Type.Array(
+      Type.Object(
+        {
+          id: Type.String({ pattern: '^[A-Za-z0-9._-]{1,40}$' }),
+          secret: Type.String({ pattern: '^[A-Za-z0-9_-]{43,128}$' }),
+          not_before: Type.Optional(Type.String()),
+          not_after: Type.Optional(Type.String()),
+          ad_id_prefix: Type.Optional(Type.String({ pattern: adIdPattern.source })),
+        },
+        closed,
+      ),
+      { minItems: 1, maxItems: 1_000 },
+    ),
+    destinations: Type.Optional(Type.Record(Type.String(), Type.Array(Type.String(), { minItems: 1, maxItems: 100 }))),
+  },
+  closed,
+);
+type KeyFile = Static<typeof KeyFile>;
+
+/** `name` is what errors call the file. @throws ConfigError */
+export function parseLinkKeys(text: string, name: string): LinkKeys {
+  const file = fileIn(text, name);
+  const keys = new Map<string, LinkKey>();
+  for (const [i, key] of file.keys.entries()) {
+    const at = `${name}: keys[${i}]`;
+    if (keys.has(key.id)) throw new ConfigError(brokenRule(`${at}.id`, key.id, 'must be that of one key alone'));
+    keys.set(key.id, {
+      id: key.id,
+      secret: secretOf(key.secret),
+      notBefore: timeOf(`${at}.not_before`, key.not_before, 0),
+      notAfter: timeOf(`${at}.not_after`, key.not_after, Number.POSITIVE_INFINITY),
+      adIdPrefix: key.ad_id_prefix ?? '',
+    });
+  }
+  const destinations = new Map(Object.entries(file.destinations ?? {}));
+  for (const [adId, urls] of destinations) {
+    if (!adIdPattern.test(adId))
+      throw new ConfigError(
+        brokenRule(`${name}: destinations: an ad`, adId, 'must be 1 to 128 of A-Z a-z 0-9 . _ : -'),
+      );
+    const wrong = urls.find(url => !isDestination(url));
+    if (wrong !== undefined) throw new ConfigError(brokenRule(`${name}: destinations.${adId}`, wrong, destinationRule));
+  }
+  return { keys, destinations };
+}
+
+function fileIn(text: string, name: string): KeyFile {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    // The parser's own message shows a part of the text, in which secrets are.
+    throw new ConfigError(`${name}: must be JSON`);
+  }
+  const [first] = Value.Errors(KeyFile, json);
+  if (first === undefined) return json as KeyFile;
+  const place = first.instancePath.slice(1).replaceAll('/', '.') || 'the whole';
+  const secretRule = 'must be 43 to 128 of A-Z a-z 0-9 _ -, as 32 random bytes in base64url are';
+  throw new ConfigError(`${name}: ${place} ${place.endsWith('.secret') ? secretRule : ruleOf(first)}`);
+}
+
+function timeOf(field: string, text: string | undefined, otherwise: number): number {
+  if (text === undefined) return otherwise;
+  const time = parseTime(text);
+  if (time === undefined) throw new ConfigError(brokenRule(field, text, 'must be RFC 3339, as 2026-11-01T00:00:00Z'));
+  return time;
+}

@@ -1,0 +1,269 @@
+/**
+ * A click that the spool has promised to keep reaches Kafka, whatever ends the process or the machine in between. The
+ * disk of these tests keeps, when the power goes, only what was synced.
+ */
+import { pino } from 'pino';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Retryable } from '../../../../infra/errors.ts';
+import type { Click } from '../../../../ingest/click.ts';
+import { openSpool, type Spool } from '../../../../ingest/spool/spool.ts';
+import type { SpoolDisk } from '../../../../ingest/spool/spool-disk.ts';
+import { readSpooledClick, spooledText } from '../../../../ingest/spool/spooled-click.ts';
+import { click } from '../../../support/clicks.ts';
+import { eventually } from '../../../support/wait.ts';
+
+const log = pino({ level: 'silent' });
+const megabyte = 1 << 20;
+
+/** What is in a file, and how much of it is synced. */
+interface Content {
+  bytes: Buffer;
+  synced: number;
+}
+
+class Disk implements SpoolDisk {
+  files = new Map<string, Content>();
+  aside = new Map<string, Buffer>();
+  syncs = 0;
+  failing: Error | undefined;
+  /** Each sync waits for it. */
+  gate: Promise<void> = Promise.resolve();
+
+  async list() {
+    return [...this.files].sort().map(([name, { bytes }]) => ({ name, bytes: bytes.length }));
+  }
+
+  async create(name: string) {
+    if (this.failing) throw this.failing;
+    if (this.files.has(name)) throw new Error(`${name} is there`);
+    const content: Content = { bytes: Buffer.alloc(0), synced: 0 };
+    this.files.set(name, content);
+    // As a system that has dropped what it could not write: later syncs of the file succeed, and say nothing.
+    let hasFailed = false;
+    return {
+      append: async (bytes: Buffer) => {
+        // A full disk has taken a part.
+        const taken = this.failing ? bytes.subarray(0, bytes.length / 2) : bytes;
+        content.bytes = Buffer.concat([content.bytes, taken]);
+        if (this.failing) hasFailed = true;
+        if (this.failing) throw this.failing;
+      },
+      sync: async () => {
+        await this.gate;
+        this.syncs++;
+        if (!hasFailed) content.synced = content.bytes.length;
+      },
+      close: async () => undefined,
+    };
+  }
+
+  async read(name: string) {
+    return this.files.get(name)?.bytes ?? Promise.reject(new Error(`${name} is not there`));
+  }
+
+  async remove(name: string) {
+    this.files.delete(name);
+  }
+
+  async putAside(name: string) {
+    this.aside.set(name, await this.read(name));
+    this.files.delete(name);
+  }
+
+  /** What a new machine finds. `torn`: so many bytes beyond what was synced are there, too. */
+  afterPowerCut(torn = 0): Disk {
+    const found = new Disk();
+    for (const [name, { bytes, synced }] of this.files) {
+      const left = bytes.subarray(0, synced + torn);
+      found.files.set(name, { bytes: left, synced: left.length });
+    }
+    return found;
+  }
+}
+
+/** Kafka, which is away or there. */
+class Kafka {
+  isAway = true;
+  taken: Click[] = [];
+  calls = 0;
+
+  readonly send = async (clicks: readonly Click[]) => {
+    this.calls++;
+    if (this.isAway) throw new Retryable('Kafka is away');
+    this.taken.push(...clicks);
+  };
+}
+
+const open: Spool[] = [];
+async function spoolOn(disk: Disk, kafka: Kafka, maxBytes = megabyte, retryMs = 2): Promise<Spool> {
+  const spool = await openSpool({ disk, maxBytes, log, send: kafka.send, retryMs });
+  open.push(spool);
+  return spool;
+}
+
+afterEach(async () => {
+  for (const spool of open.splice(0)) await spool[Symbol.asyncDispose]();
+});
+
+const isEmpty = (disk: Disk) => eventually('the spool is empty', async () => disk.files.size === 0, 10_000);
+
+describe('a click in the spool', () => {
+  it('is sent when Kafka is back, in the order of the clicks, and then removed', async () => {
+    const [disk, kafka] = [new Disk(), new Kafka()];
+    const spool = await spoolOn(disk, kafka);
+    const clicks = Array.from({ length: 2_500 }, () => click());
+    for (const each of clicks.slice(0, 3)) await spool.append(each);
+    await Promise.all(clicks.slice(3).map(each => spool.append(each)));
+    await eventually('Kafka was asked', async () => kafka.calls > 2);
+    expect(kafka.taken).toEqual([]);
+    kafka.isAway = false;
+    await isEmpty(disk);
+    expect(kafka.taken).toEqual(clicks);
+  });
+
+  it('is on the disk before it is promised: the power may go at any time', async () => {
+    const [disk, kafka] = [new Disk(), new Kafka()];
+    const spool = await spoolOn(disk, kafka);
+    const clicks = Array.from({ length: 20 }, () => click());
+    for (const each of clicks) await spool.append(each);
+    const next = new Kafka();
+    next.isAway = false;
+    const left = disk.afterPowerCut();
+    await spoolOn(left, next);
+    await isEmpty(left);
+    expect(next.taken).toEqual(clicks);
+  });
+
+  it('is not promised while the disk has not synced it', async () => {
+    const [disk, kafka] = [new Disk(), new Kafka()];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    disk.gate = promise;
+    const spool = await spoolOn(disk, kafka);
+    let isPromised = false;
+    const appended = spool.append(click()).then(() => {
+      isPromised = true;
+    });
+    await eventually('it is written', async () => [...disk.files.values()].some(({ bytes }) => bytes.length > 0));
+    expect(isPromised).toBe(false);
+    resolve();
+    await appended;
+    expect(disk.syncs).toBe(1);
+  });
+
+  it('shares the sync with all that come while the disk is busy', async () => {
+    const [disk, kafka] = [new Disk(), new Kafka()];
+    const spool = await spoolOn(disk, kafka);
+    await Promise.all(Array.from({ length: 500 }, () => spool.append(click())));
+    expect(disk.syncs).toBeLessThanOrEqual(2);
+  });
+
+  it('stays until all of its file is acknowledged', async () => {
+    const [disk, kafka] = [new Disk(), new Kafka()];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const sent: Click[] = [];
+    const send = async (clicks: readonly Click[]) => {
+      sent.push(...clicks);
+      await promise;
+    };
+    const spool = await openSpool({ disk, maxBytes: megabyte, log, send, retryMs: 2 });
+    open.push(spool);
+    const one = click();
+    await spool.append(one);
+    await eventually('it is sent', async () => sent.length === 1);
+    // The process ends here.
+    const left = disk.afterPowerCut();
+    kafka.isAway = false;
+    await spoolOn(left, kafka);
+    await isEmpty(left);
+    expect(kafka.taken).toEqual([one]);
+    resolve();
+  });
+
+  it('is sent though the end of its file is torn, and the file is kept for people', async () => {
+    const [disk, kafka] = [new Disk(), new Kafka()];
+    const spool = await spoolOn(disk, kafka);
+    const clicks = [click(), click()];
+    await spool.append(clicks[0]!);
+    await spool.append(clicks[1]!);
+    const [name = ''] = disk.files.keys();
+    const content = disk.files.get(name)!;
+    content.bytes = Buffer.concat([content.bytes, content.bytes.subarray(0, 30)]);
+    const left = disk.afterPowerCut(30);
+    kafka.isAway = true;
+    const next = new Kafka();
+    next.isAway = false;
+    await spoolOn(left, next);
+    await isEmpty(left);
+    expect(next.taken).toEqual(clicks);
+    expect([...left.aside.keys()]).toEqual([name]);
+  });
+});
+
+describe('a spool', () => {
+  it('that is full refuses clicks, and takes them again when it was sent', async () => {
+    const [disk, kafka] = [new Disk(), new Kafka()];
+    const spool = await spoolOn(disk, kafka, 1_000);
+    const kept: Click[] = [];
+    const fill = async () => {
+      for (;;) {
+        const each = click();
+        await spool.append(each);
+        kept.push(each);
+      }
+    };
+    await expect(fill()).rejects.toThrow(/^the spool is full: it holds \d+ of 1000 bytes$/);
+    expect(kept.length).toBeGreaterThan(2);
+    kafka.isAway = false;
+    await isEmpty(disk);
+    expect(kafka.taken).toEqual(kept);
+    await spool.append(click());
+  });
+
+  it('whose disk fails refuses clicks, and goes on in another file: nothing of what it promised is lost', async () => {
+    const [disk, kafka] = [new Disk(), new Kafka()];
+    // It does not begin to send, so there is one file, which fails with a click in it.
+    const spool = await spoolOn(disk, kafka, megabyte, 60_000);
+    const one = click();
+    await spool.append(one);
+    disk.failing = new Error('ENOSPC: no space left on device');
+    await expect(spool.append(click())).rejects.toThrow('the spool cannot be written: ENOSPC');
+    expect(spool.refusal()?.message).toContain('ENOSPC');
+    disk.failing = undefined;
+    await eventually('it takes clicks again', async () => spool.refusal() === undefined);
+    const two = click();
+    await spool.append(two);
+    const [left, next] = [disk.afterPowerCut(), new Kafka()];
+    next.isAway = false;
+    await spoolOn(left, next);
+    await isEmpty(left);
+    expect(next.taken).toEqual([one, two]);
+  });
+
+  it('goes on after whatever else is thrown while it sends', async () => {
+    const [disk, kafka] = [new Disk(), new Kafka()];
+    let failures = 0;
+    const send = async (clicks: readonly Click[]) => {
+      if (failures++ < 2) throw new Error('of our own making');
+      await kafka.send(clicks);
+    };
+    kafka.isAway = false;
+    const spool = await openSpool({ disk, maxBytes: megabyte, log, send, retryMs: 2 });
+    open.push(spool);
+    const one = click();
+    await spool.append(one);
+    await isEmpty(disk);
+    expect(kafka.taken).toEqual([one]);
+  });
+});
+
+it.each([{}, { eventId: 'é "quoted" \\ 클릭', userId: 'u 1', ip: '203.0.113.7' }, { purpose: 'prefetch' }])(
+  'keeps all of a click: %j',
+  given => {
+    const whole = click(given);
+    expect(readSpooledClick(spooledText(whole))).toEqual(whole);
+  },
+);
+
+it.each(['', 'no json', 'null', '[]', '{"click_id":"a"}'])('takes no click out of %j', text => {
+  expect(readSpooledClick(text)).toBeUndefined();
+});
