@@ -63,13 +63,13 @@ export default defineConfig({
           maxWorkers: availableParallelism(),
         },
       },
-      // Each brings up a broker and a ClickHouse, and mostly waits.
+      // Each brings up a broker and a ClickHouse, and waits for half of its time.
       {
         test: {
           ...apart,
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
-          maxWorkers: Math.max(3, availableParallelism()),
+          maxWorkers: Math.max(4, availableParallelism()),
         },
       },
       // With a real nginx, where there is one (test/run.ts).

@@ -6,6 +6,7 @@ import helmet from '@fastify/helmet';
 import swagger from '@fastify/swagger';
 import { type FastifyBaseLogger, type FastifyError, fastify, LogController } from 'fastify';
 import type { AuditTrail } from './audit/audit-trail.ts';
+import { keepCompiledCode } from './compile-cache.ts';
 import type { ProcessConfig } from './config.ts';
 import { type AnswerLimits, followAskers } from './http-askers.ts';
 import { auditRefusals } from './http-audit.ts';
@@ -122,7 +123,10 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
 export async function listen(http: Http, host: string, port: number): Promise<string> {
   const operations = operationsOf.get(http);
   if (operations) await operations.http.listen({ host, port: operations.port });
-  return await http.listen({ host, port });
+  const url = await http.listen({ host, port });
+  // From here on it serves, and has loaded nearly all that it ever will.
+  keepCompiledCode();
+  return url;
 }
 
 function createServer({ log, bodyLimitBytes }: HttpOptions, tls?: ServerTls): Http {

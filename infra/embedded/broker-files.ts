@@ -2,7 +2,7 @@
  * Writes everything that the embedded broker keeps under `<DATA_DIR>/kafka/`, and its settings. They are those of a
  * cluster with one node on one machine: loopback only, one replica, few threads, and quick starts and stops.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 export interface BrokerFiles {
@@ -41,6 +41,12 @@ export function brokerFiles(dataDir: string): BrokerFiles {
 /** Made by `broker-classes.ts`. */
 export function classArchiveIn(jars: string): string {
   return join(jars, 'classes.jsa');
+}
+
+/** The JVM ignores an archive that it cannot use, for example one of another Java version. */
+export function sharedClasses(jars: string): string[] {
+  const archive = classArchiveIn(jars);
+  return existsSync(archive) ? [`-XX:SharedArchiveFile=${archive}`] : [];
 }
 
 /** Written again at each start, because the ports may have changed, and so that an upgrade takes effect. */

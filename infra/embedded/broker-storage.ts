@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type BrokerFiles, serverSettings, writeSettings } from './broker-files.ts';
+import { type BrokerFiles, serverSettings, sharedClasses, writeSettings } from './broker-files.ts';
 
 interface Programs {
   readonly java: string;
@@ -20,9 +20,9 @@ export async function formatOnce({ java, jars }: Programs, files: BrokerFiles): 
   rmSync(draft, { recursive: true, force: true });
   writeSettings(settings, serverSettings({ host: '127.0.0.1', port: 9092, controllerPort: 9093 }, draft));
   const clusterId = mintClusterId();
-  const flags = ['-Xmx128m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', join(jars, '*')];
+  const jvm = ['-Xmx128m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', ...sharedClasses(jars)];
   const format = ['kafka.tools.StorageTool', 'format', '--cluster-id', clusterId, '--config', settings];
-  await promisify(execFile)(java, [...flags, ...format]);
+  await promisify(execFile)(java, [...jvm, '-cp', join(jars, '*'), ...format]);
   renameSync(draft, files.logs);
   rmSync(settings);
 }

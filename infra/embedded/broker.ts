@@ -13,9 +13,9 @@ import {
   type BrokerFiles,
   type BrokerSettings,
   brokerFiles,
-  classArchiveIn,
   loggingSettings,
   serverSettings,
+  sharedClasses,
   writeSettings,
 } from './broker-files.ts';
 import { formatOnce } from './broker-storage.ts';
@@ -113,12 +113,6 @@ async function spawnBroker(options: BrokerOptions, files: BrokerFiles): Promise<
   if (child.pid !== undefined) writeFileSync(files.pid, `${child.pid}`);
   await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
   return child;
-}
-
-/** The JVM ignores an archive that it cannot use, for example one of another Java version. */
-function sharedClasses(jars: string): string[] {
-  const archive = classArchiveIn(jars);
-  return existsSync(archive) ? [`-XX:SharedArchiveFile=${archive}`] : [];
 }
 
 function runningBroker(child: ChildProcess, brokers: string, files: BrokerFiles): Broker {

@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { compileCache } from '../../infra/compile-cache.ts';
 import type { FaultPlan } from './fault-book.ts';
 
 export interface VictimOptions {
@@ -155,6 +156,7 @@ class Child implements Victim {
         env: {
           PATH: process.env['PATH'],
           MUTATION: mutation,
+          NODE_COMPILE_CACHE: compileCache,
           DRAIN_DELAY_MS: '0',
           ...env,
           [portKeyOf(main)]: String(port),

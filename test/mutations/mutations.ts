@@ -1356,6 +1356,36 @@ export const mutations: readonly Mutation[] = [
     integration: 'test/integration/clickhouse/restated-at-once.test.ts',
   },
   {
+    name: 'compiled-code-kept-at-the-end',
+    bug: 'compiled code is kept only when a process ends by itself: whoever is killed compiles everything again',
+    file: 'infra/http.ts',
+    edits: [['  keepCompiledCode();\n', '']],
+    unit: 'test/processes/command-starts.test.ts',
+  },
+  {
+    name: 'restated-taken-for-empty',
+    bug: 'a restated block is written as empty because nobody has asked whether its minutes have rows',
+    file: 'query-api/store/rollup/roll-up.ts',
+    edits: [['return block => block.restatements === 0 && !found', 'return block => !found']],
+    integration: 'test/integration/clickhouse/rollup.test.ts',
+  },
+  {
+    name: 'applied-in-the-first-hour',
+    bug: 'a window of two hours is worked out though the restatements of its second hour are not in the counts',
+    file: 'query-api/store/rollup/roll-up.ts',
+    edits: [['hour < range.to; hour += hourMs', 'hour < range.from; hour += hourMs']],
+    integration: 'test/integration/clickhouse/rollup.test.ts',
+  },
+  {
+    name: 'planned-as-all-windows',
+    bug: 'each window is planned as all that is worked out with it: it lists the clicks of the windows beside it',
+    file: 'query-api/store/rollup/block-directory.ts',
+    edits: [
+      ['return { plan: async asked => planOf(asked, blocks) };', 'return { plan: async () => planOf(range, blocks) };'],
+    ],
+    integration: 'test/integration/clickhouse/rollup.test.ts',
+  },
+  {
     name: 'half-copied-is-read',
     bug: 'readers take the counts as they are while a restatement is copied into them',
     file: 'query-api/store/sql/stated-rows.ts',
@@ -2658,7 +2688,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'on an older Node a signal ends the launcher alone: the program goes on, and its port is taken',
     file: 'infra/launch.js',
     edits: [["for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));\n", '']],
-    unit: 'test/unit/infra/adclicks-server.test.ts',
+    unit: 'test/processes/adclicks-server.test.ts',
   },
   {
     name: 'option-nobody-reads',
@@ -2670,7 +2700,7 @@ export const mutations: readonly Mutation[] = [
         'environmentOf(command, groupsOf(schema), process.argv, process.env);',
       ],
     ],
-    unit: 'test/unit/infra/adclicks-server.test.ts',
+    unit: 'test/processes/adclicks-server.test.ts',
   },
   {
     name: 'settings-of-another-program',

@@ -1,11 +1,13 @@
 /** What is started by hand: out of the cache of compiled code, with a version, and with help. */
 import { execFile } from 'node:child_process';
-import { globSync, readFileSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { release } from '../../infra/release.ts';
 import { scriptHelp } from '../support/script-options.ts';
+import { startService } from '../support/service.ts';
 
 const root = join(import.meta.dirname, '../..');
 /** Where a bug is planted, what is started has it too. */
@@ -32,6 +34,20 @@ describe('a command', () => {
   it('adclicks tells its version, which is that of the package', async () => {
     for (const flag of ['--version', '-V'])
       expect((await run('query-api/cli/adclicks.js', flag)).stdout).toBe(`${release}\n`);
+  }, 60_000);
+});
+
+describe('a process that serves', () => {
+  it('has kept what it compiled, though it is killed', async () => {
+    const kept = mkdtempSync(join(tmpdir(), 'compiled-'));
+    try {
+      await using service = await startService('test/support/slow-server.ts', 'PORT', { NODE_COMPILE_CACHE: kept });
+      await service.ready();
+      await service.kill();
+      expect(globSync('**/*', { cwd: kept }).length).toBeGreaterThan(100);
+    } finally {
+      rmSync(kept, { recursive: true, force: true });
+    }
   }, 60_000);
 });
 

@@ -18,7 +18,7 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
  * `moved topic partition from to` whenever a partition has another leader. It ends with its standard input.
  *
  * `read` is the second opinion on what our client wrote: Kafka's own consumer, read_committed, from the beginning to the
- * end. Run as a single source file with the broker's jars on the class path and the brokers as argument.
+ * end. Takes the brokers as its argument.
  */
 public class ClusterControl {
   static String brokers;

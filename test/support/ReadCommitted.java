@@ -9,8 +9,7 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
  * Prints what a read_committed consumer of Apache Kafka's own client sees of a topic from its beginning to its end:
  * partition, offset, a header (`kind`, or the one that the third argument names, its values joined by commas) and, for
  * every line of the value, the line, separated by tabs. Where another header than `kind` is asked for, an empty value that
- * has it is one empty line. It is the second opinion on what our client wrote: run as a single source file with the
- * broker's jars on the class path.
+ * has it is one empty line. It is the second opinion on what our client wrote.
  */
 public class ReadCommitted {
   public static void main(String[] args) {

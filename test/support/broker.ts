@@ -13,6 +13,7 @@ import { findJava } from '../../infra/embedded/java.ts';
 import { freePort } from '../../infra/embedded/ports.ts';
 import { createLog } from '../../infra/log.ts';
 import { hasKafkaImage, startBrokerContainer } from './broker-container.ts';
+import { copyFormattedStorage } from './formatted-storage.ts';
 
 /** Disposing of it ends the broker and removes its data. */
 export interface TestBroker extends AsyncDisposable {
@@ -46,6 +47,7 @@ async function startEmbedded(port: number, more: BrokerSettings): Promise<TestBr
   const jars = await ensureBrokerJars({ onFetch: console.log });
   const log = createLog('broker', 'warn');
   await ensureClassArchive({ java, jars, log, onMake: console.log });
+  await copyFormattedStorage(dataDir, { java, jars });
   const settings = (ours: BrokerSettings) => ({ ...ours, ...more });
   const start = () => startBroker({ dataDir, host, port, heapMb: 256, jars, java, log, settings });
 

@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import {
   type BrokerSettings,
   brokerFiles,
-  classArchiveIn,
   loggingSettings,
   serverSettings,
+  sharedClasses,
   writeSettings,
 } from '../../infra/embedded/broker-files.ts';
 
@@ -89,11 +89,10 @@ export function clusterBroker(options: ClusterBrokerOptions): ClusterBroker {
       if (!existsSync(join(files.logs, 'meta.properties'))) adopt(formatted, files.logs, id);
       writeSettings(files.serverProperties, settingsOf(options, files.logs));
       writeSettings(files.loggingProperties, loggingSettings(files.brokerLog));
-      const archive = classArchiveIn(jars);
       const flags = [
         `-Xmx${heapMb}m`,
         ...['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-XX:+ExitOnOutOfMemoryError', '-Djava.awt.headless=true'],
-        ...(existsSync(archive) ? [`-XX:SharedArchiveFile=${archive}`] : []),
+        ...sharedClasses(jars),
         `-Dlog4j2.configurationFile=${files.loggingProperties}`,
       ];
       const console = openSync(files.console, 'a');

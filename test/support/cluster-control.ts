@@ -4,8 +4,8 @@
  */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { javaProgram } from './java-program.ts';
 
 export interface PartitionState {
   readonly topic: string;
@@ -65,11 +65,11 @@ export interface ControlOptions {
   readonly brokers: string;
 }
 
-const flags = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
+const flags = ['-Xmx256m', '-XX:TieredStopAtLevel=1'];
 
 export async function openClusterControl({ java, jars, brokers }: ControlOptions): Promise<ClusterControl> {
-  const source = join(import.meta.dirname, 'ClusterControl.java');
-  const child = spawn(java, [...flags, '-cp', join(jars, '*'), source, brokers], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const program = await javaProgram('ClusterControl', { java, jars });
+  const child = spawn(java, [...flags, ...program, brokers], { stdio: ['pipe', 'pipe', 'pipe'] });
   const waiting = new Map<string, { resolve(words: string[]): void; reject(reason: Error): void }>();
   const moves: LeaderMove[] = [];
   const ready = Promise.withResolvers<void>();

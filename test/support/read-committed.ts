@@ -1,9 +1,9 @@
 /** The second opinion: what Apache Kafka's own client reads, read_committed, of a topic that our client wrote. */
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ensureBrokerJars } from '../../infra/embedded/broker-jars.ts';
 import { findJava } from '../../infra/embedded/java.ts';
+import { javaProgram } from './java-program.ts';
 
 export interface ReadLine {
   readonly partition: number;
@@ -15,10 +15,8 @@ export interface ReadLine {
 
 export async function readCommitted(brokers: string, topic: string, header = 'kind'): Promise<ReadLine[]> {
   const [java, jars] = await Promise.all([findJava(), ensureBrokerJars({ onFetch: message => console.log(message) })]);
-  const source = join(import.meta.dirname, 'ReadCommitted.java');
-  const { stdout } = await promisify(execFile)(java, ['-cp', join(jars, '*'), source, brokers, topic, header], {
-    maxBuffer: 1 << 30,
-  });
+  const program = await javaProgram('ReadCommitted', { java, jars });
+  const { stdout } = await promisify(execFile)(java, [...program, brokers, topic, header], { maxBuffer: 1 << 30 });
   return stdout
     .split('\n')
     .filter(text => text !== '')

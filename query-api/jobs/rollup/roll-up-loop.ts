@@ -24,7 +24,6 @@ import { createBlockDirectory } from '../../store/rollup/block-directory.ts';
 import { hourMs } from '../../store/rollup/blocks.ts';
 import { type Due, dueBlocks, lookBackMs } from '../../store/rollup/due-blocks.ts';
 import { type AdsListed, createRollUp, firstMinute } from '../../store/rollup/roll-up.ts';
-import { createTopQueries } from '../../store/rollup/top-lists.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import { blocksDue, blocksRolledUp } from './metrics.ts';
 
@@ -94,9 +93,8 @@ export function createRollUpLoop(deps: RollUpLoopDeps): RollUpLoop {
 /** Decides what is looked at in each turn: always the last hours, and from time to time all older stretches. */
 function createTurns({ clickhouse, now, log, listed, shard = oneShard }: RollUpLoopDeps, closing: AbortSignal) {
   const directory = createBlockDirectory(clickhouse, { timeoutMs });
-  const tops = createTopQueries(clickhouse, directory, { timeoutMs, maxThreads: 1 });
   const rollUp = createRollUp({
-    ...{ clickhouse, tops, shard, ...(listed && { listed }) },
+    ...{ clickhouse, directory, shard, ...(listed && { listed }) },
     onRolledUp: ({ window }) => blocksRolledUp.inc({ window }),
   });
   const { progress } = createQueries(clickhouse, { timeoutMs });

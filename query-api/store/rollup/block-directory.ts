@@ -30,6 +30,10 @@ const DirectoryRow = rowShape('blocks of the roll-up', {
 
 export type BlockDirectory = ReturnType<typeof createBlockDirectory>;
 
+export interface Planner {
+  plan(range: TimeRange, options: PlanOptions): Promise<Plan>;
+}
+
 export interface BlockDirectoryOptions {
   readonly timeoutMs: number;
   /** The number of shards that `clickhouse` reads. */
@@ -57,9 +61,18 @@ export function createBlockDirectory(clickhouse: ClickHouse, { timeoutMs, shards
     };
   };
 
+  const readAll = (range: TimeRange) =>
+    read(range, inRanges(sql`ends`, [{ from: range.from + minuteMs, to: range.to + minuteMs }]));
+
   return {
-    read: (range: TimeRange) =>
-      read(range, inRanges(sql`ends`, [{ from: range.from + minuteMs, to: range.to + minuteMs }])),
+    read: readAll,
+
+    /** Reads a range once, and returns what plans any range within it by what was there at that moment. */
+    async within(range: TimeRange): Promise<Planner> {
+      const { rows, restated } = await readAll(range);
+      const blocks = usableBlocks(rows, restated, shards);
+      return { plan: async asked => planOf(asked, blocks) };
+    },
 
     async plan(range: TimeRange, { hours }: PlanOptions): Promise<Plan> {
       if (range.to - range.from <= minuteMs) return { hours: [], minutes: [], rest: [range] };

@@ -1,6 +1,7 @@
 /**
- * Computes one block of the roll-up from the FINAL rows of its minutes, and writes it with the number of restatements
- * that it includes.
+ * Computes blocks of the roll-up from the FINAL rows of their minutes, and writes each with the number of restatements
+ * that it includes. What several blocks need to know is asked for once: a store with one old click has a hundred
+ * thousand blocks without any.
  *
  * A restatement becomes visible before the rows of `ad_minute` are changed, possibly by a process that dies in between.
  * So the visible restatements are counted first (due-blocks.ts). A block with a restatement that is visible and not yet
@@ -14,17 +15,18 @@ import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { noSql, sql, statement } from '../../../infra/clickhouse/sql.ts';
 import { type InShards, oneShard } from '../../../infra/clickhouse/topology.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
-import { type Reader, readNumber, readRow, rowShape } from '../sql/read-rows.ts';
+import { type Reader, readRow, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { isVisible } from '../sql/stated-rows.ts';
-import { isWholeHour } from './blocks.ts';
+import type { BlockDirectory, Planner } from './block-directory.ts';
+import { hourMs, isWholeHour } from './blocks.ts';
 import type { Due } from './due-blocks.ts';
 import { inRanges } from './rolled-sql.ts';
-import type { TopQueries } from './top-lists.ts';
+import { createTopQueries, type TopQueries } from './top-lists.ts';
 
 export interface RollUpDeps {
   readonly clickhouse: ClickHouse;
-  readonly tops: TopQueries;
+  readonly directory: Pick<BlockDirectory, 'within'>;
   readonly listed?: AdsListed;
   /** The shard whose clicks `clickhouse` has. The default is a single shard. */
   readonly shard?: InShards;
@@ -45,12 +47,16 @@ export type RollUp = (due: readonly Due[]) => Promise<number>;
 
 export function createRollUp({
   clickhouse,
-  tops,
+  directory,
   listed = adsListed,
   shard = oneShard,
   onRolledUp = () => undefined,
 }: RollUpDeps): RollUp {
-  const windowRow = async ({ window, ends, restatements }: Due, range: TimeRange): Promise<string> => {
+  const windowRow = async (
+    { window, ends, restatements }: Due,
+    range: TimeRange,
+    tops: TopQueries,
+  ): Promise<string> => {
     const top = await tops.popularAds(listed.window + 1, { ...range, ...applied, country: undefined });
     const ads = top.slice(0, listed.window).map(({ ad_id, count }) => ({ ad_id, clicks: count }));
     const others = top[listed.window]?.count ?? 0;
@@ -58,9 +64,9 @@ export function createRollUp({
   };
 
   /** Returns a row that the caller has to write, or undefined when the row is already written. */
-  const rollUp = async (block: Due, range: TimeRange): Promise<string | undefined> => {
+  const rollUp = async (block: Due, range: TimeRange, tops: TopQueries): Promise<string | undefined> => {
     if (block.window === 1) return void (await listAds(clickhouse, block, range, listed.minute));
-    if (!isWholeHour(block)) return await windowRow(block, range);
+    if (!isWholeHour(block)) return await windowRow(block, range, tops);
     // The row of most_clicked_ads says that the hour is complete, so it is written after the hour.
     await rollUpHour(clickhouse, block, range);
     return void (await listAds(clickhouse, block, range, listed.hour));
@@ -69,10 +75,13 @@ export function createRollUp({
   return async due => {
     let done = 0;
     const rows: string[] = [];
+    const isEmpty = await whatIsEmpty(clickhouse, due);
+    const isApplied = whatIsApplied(clickhouse, shard);
+    const tops = createTopQueries(clickhouse, plannerOf(directory, due), { timeoutMs, maxThreads: 1 });
     for (const block of due) {
-      const range = { from: block.ends - block.window * minuteMs, to: block.ends };
-      if (block.restatements > 0 && !(await isApplied(clickhouse, range, shard))) continue;
-      const row = await rollUp(block, range);
+      const range = rangeOf(block);
+      if (block.restatements > 0 && !(await isApplied(range))) continue;
+      const row = isEmpty(block) ? emptyRow(block) : await rollUp(block, range, tops);
       if (row !== undefined) rows.push(row);
       onRolledUp(block);
       done++;
@@ -82,14 +91,90 @@ export function createRollUp({
   };
 }
 
-/** Returns whether `ad_minute` has the rows of all visible restatements of the range. */
-async function isApplied(clickhouse: Reader, range: TimeRange, { shard, of }: InShards): Promise<boolean> {
+function rangeOf({ ends, window }: Due): TimeRange {
+  return { from: ends - window * minuteMs, to: ends };
+}
+
+/** Plans windows by what is worked out when the first of them is planned: their minutes and hours come before them. */
+function plannerOf(directory: RollUpDeps['directory'], due: readonly Due[]): Planner {
+  const windows = due.filter(block => block.window > 1 && !isWholeHour(block)).map(rangeOf);
+  const all = () => ({
+    from: Math.min(...windows.map(({ from }) => from)),
+    to: Math.max(...windows.map(({ to }) => to)),
+  });
+  let planner: Promise<Planner> | undefined;
+  return {
+    async plan(range, options) {
+      planner ??= directory.within(all());
+      return await (await planner).plan(range, options);
+    },
+  };
+}
+
+const AMinute = rowShape('minutes of ad_minute', { at: Type.Integer() });
+
+/**
+ * Returns what says whether a block has no rows at all. A restated block is not asked about: it may get its rows between
+ * this question and the one whether its restatements are applied.
+ */
+async function whatIsEmpty(clickhouse: Reader, due: readonly Due[]): Promise<(block: Due) => boolean> {
+  const asked = due.filter(({ restatements }) => restatements === 0);
+  if (asked.length === 0) return () => false;
+  const found = await readRows(
+    clickhouse,
+    AMinute,
+    statement`SELECT DISTINCT toUnixTimestamp(minute) * 1000 AS at FROM ${sharded('ad_minute')}
+       WHERE ${inRanges(sql`minute`, joinedRanges(asked.map(rangeOf)))} ${settings}`,
+  );
+  return block => block.restatements === 0 && !found.some(({ at }) => isIn(at, rangeOf(block)));
+}
+
+function isIn(at: number, { from, to }: TimeRange): boolean {
+  return at >= from && at < to;
+}
+
+/** Returns the same minutes, in as few ranges as possible. */
+function joinedRanges(ranges: readonly TimeRange[]): TimeRange[] {
+  const joined: TimeRange[] = [];
+  for (const { from, to } of ranges.toSorted((a, b) => a.from - b.from)) {
+    const last = joined.at(-1);
+    if (last !== undefined && from <= last.to)
+      joined[joined.length - 1] = { from: last.from, to: Math.max(last.to, to) };
+    else joined.push({ from, to });
+  }
+  return joined;
+}
+
+function emptyRow({ window, ends, restatements }: Due): string {
+  return JSON.stringify({ window, ends: ends / 1_000, ads: [], others: 0, counts: [], restatements });
+}
+
+/**
+ * Returns what says whether `ad_minute` has the rows of all restatements of a range that were visible when its block
+ * became due. It asks about each hour once: the windows of an hour lie in two.
+ */
+function whatIsApplied(clickhouse: Reader, shard: InShards): (range: TimeRange) => Promise<boolean> {
+  const known = new Map<number, Promise<readonly number[]>>();
+  const unappliedOf = (hour: number) => {
+    const asked = known.get(hour) ?? unapplied(clickhouse, { from: hour, to: hour + hourMs }, shard);
+    known.set(hour, asked);
+    return asked;
+  };
+  return async range => {
+    for (let hour = range.from - (range.from % hourMs); hour < range.to; hour += hourMs)
+      if ((await unappliedOf(hour)).some(at => isIn(at, range))) return false;
+    return true;
+  };
+}
+
+/** Returns the minutes of which `ad_minute` lacks rows of visible restatements. */
+async function unapplied(clickhouse: Reader, range: TimeRange, { shard, of }: InShards): Promise<readonly number[]> {
   // A cell whose clicks are in other shards never gets rows here.
   const ofShard = of === 1 ? noSql : sql`AND arrayExists(r -> r.partition % ${of} = ${shard}, restatement.rows)`;
-  const unapplied = await readNumber(
+  const minutes = await readRows(
     clickhouse,
-    'restatements that are not applied',
-    statement`SELECT countIf(applied < revised) AS n
+    AMinute,
+    statement`SELECT DISTINCT toUnixTimestamp(visible.minute) * 1000 AS at
        FROM (
          SELECT minute, ad_id, country, max(revision) AS revised FROM restatement FINAL
          WHERE ${inRanges(sql`minute`, [range])} AND ${isVisible(range)} ${ofShard} GROUP BY minute, ad_id, country
@@ -97,9 +182,9 @@ async function isApplied(clickhouse: Reader, range: TimeRange, { shard, of }: In
        LEFT JOIN (
          SELECT minute, ad_id, country, max(bitShiftRight(version, 48)) AS applied FROM ${sharded('ad_minute')} FINAL
          WHERE ${inRanges(sql`minute`, [range])} GROUP BY minute, ad_id, country
-       ) AS stated USING (minute, ad_id, country) ${settings}, join_use_nulls=0`,
+       ) AS stated USING (minute, ad_id, country) WHERE applied < revised ${settings}, join_use_nulls=0`,
   );
-  return unapplied === 0;
+  return minutes.map(({ at }) => at);
 }
 
 /** Writes a minute or a whole hour in one row, so that the row is there as a whole or not at all. */

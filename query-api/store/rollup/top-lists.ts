@@ -11,7 +11,7 @@ import { AdCount, type AdCursor, beyond, type Selection, type StatedSelection } 
 import { type Reader, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { type StatedRange, statedRows } from '../sql/stated-rows.ts';
-import type { BlockDirectory } from './block-directory.ts';
+import type { Planner } from './block-directory.ts';
 import type { Plan } from './blocks.ts';
 import { blocksWithin, inRanges, rowsOfAds } from './rolled-sql.ts';
 import { type Listed, settle, topOf } from './threshold.ts';
@@ -36,7 +36,7 @@ const ListedAd = rowShape('lists of most_clicked_ads', {
 
 export function createTopQueries(
   clickhouse: ClickHouse,
-  directory: BlockDirectory,
+  directory: Planner,
   { timeoutMs, maxThreads, depthOf = limit => 4 * limit + 100, useLists = true }: TopOptions,
 ) {
   const threads = maxThreads === undefined ? {} : { max_threads: maxThreads };

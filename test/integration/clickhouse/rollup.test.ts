@@ -274,3 +274,49 @@ describe('an hour and its minutes, once they are worked out', () => {
     expect(await tops.popularAds(1, rangeOf(60, 120))).toEqual([{ ad_id: 'b', count: 7 }]);
   });
 });
+
+describe('the statements that it takes', () => {
+  const cell: Cell = { minute: 70, ad_id: 'a', country: 'KR', clicks: 1, revision: 0 };
+  let statements = 0;
+  const counted = <T extends (...given: never[]) => unknown>(call: T): T =>
+    ((...given) => {
+      statements++;
+      return call(...given);
+    }) as T;
+
+  /** Works out all that is due, and returns how many blocks that were and how many statements it took. */
+  async function rollUpCounted(): Promise<{ blocks: number; statements: number }> {
+    const { query, command, insert } = engine.clickhouse;
+    const clickhouse = {
+      ...engine.clickhouse,
+      ...{ query: counted(query), command: counted(command), insert: counted(insert) },
+    };
+    rollUps = createRollUpLoop({ clickhouse, now: Date.now, log, listed });
+    statements = 0;
+    let blocks = 0;
+    for (let done = 1; done > 0; blocks += done) done = await rollUps.turn();
+    return { blocks, statements };
+  }
+
+  it('are fewer than the blocks where there are no clicks, which are worked out all the same', async () => {
+    await forget();
+    await count([cell]);
+    await finalUntil(6 * 60);
+    const took = await rollUpCounted();
+    expect(took.blocks).toBeGreaterThan(800);
+    expect(took.statements).toBeLessThan(took.blocks / 2);
+    const planned = await directory.plan(rangeOf(70, 360), { hours: true });
+    expect(planned.rest).toEqual([]);
+    expect(planned.hours).toEqual([{ from: start + 120 * minuteMs, to: start + 360 * minuteMs }]);
+    expect(await tops.popularAds(5, rangeOf(60, 360))).toEqual([{ ad_id: 'a', count: 1 }]);
+    expect(await tops.popularAds(5, rangeOf(71, 360))).toEqual([]);
+  });
+
+  it('are about one for each window of a minute that is restated', async () => {
+    await restate(cell, 5);
+    const took = await rollUpCounted();
+    expect(took.blocks).toBe(66);
+    expect(took.statements).toBeLessThan(1.5 * took.blocks);
+    expect(await tops.popularAds(5, rangeOf(60, 360))).toEqual([{ ad_id: 'a', count: 5 }]);
+  });
+});

@@ -20,8 +20,10 @@ function storeOf({ first, fails, waits }: Record<'fails' | 'waits', (ends: numbe
     ...{ appended_at: finalUntil, received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 },
     ids_per_ad_from: null,
   };
-  const told: object[] = [];
+  const told: { readonly window: number; readonly at: number; readonly n: number }[] = [];
+  const filled: { readonly at: number }[] = [];
   for (let minute = first; minute < finalUntil; minute += minuteMs) {
+    filled.push({ at: minute });
     if (waits(minute + minuteMs)) told.push({ window: 0, at: minute, n: 1 });
   }
   let looks = 0;
@@ -33,8 +35,9 @@ function storeOf({ first, fails, waits }: Record<'fails' | 'waits', (ends: numbe
         looks++;
         return [...told, ...made.values()];
       }
-      // Whether an announced restatement was made. None ever is.
-      if (sql.includes('countIf(applied < revised)')) return [{ n: 1 }];
+      // Of which minutes an announced restatement was not made. None ever is.
+      if (sql.includes('applied < revised')) return told.map(({ at }) => ({ at }));
+      if (sql.includes('SELECT DISTINCT')) return filled;
       if (sql.includes('AS at FROM ad_minute')) return [{ at: first }];
       return [];
     }),

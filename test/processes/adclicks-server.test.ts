@@ -1,18 +1,19 @@
+/** What runs on servers under one name: its commands and settings, the Node that it needs, and signals and exit codes passed on. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { SinkConfig } from '../../../aggregator/config.ts';
-import { freePort } from '../../../infra/embedded/ports.ts';
-import { release } from '../../../infra/release.ts';
-import { commands } from '../../../infra/server/commands.ts';
-import { optionOf } from '../../../infra/settings-options.ts';
-import { planted } from '../../support/service.ts';
-import { eventually } from '../../support/wait.ts';
+import { SinkConfig } from '../../aggregator/config.ts';
+import { freePort } from '../../infra/embedded/ports.ts';
+import { release } from '../../infra/release.ts';
+import { commands } from '../../infra/server/commands.ts';
+import { optionOf } from '../../infra/settings-options.ts';
+import { planted } from '../support/service.ts';
+import { eventually } from '../support/wait.ts';
 
-const root = join(import.meta.dirname, '../../..');
+const root = join(import.meta.dirname, '../..');
 const launcher = 'infra/server/adclicks-server.js';
 const launchers = [launcher, 'query-api/cli/adclicks.js'];
 /** As if this were Node 20: what a launcher goes by is the version. */
