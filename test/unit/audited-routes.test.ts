@@ -54,6 +54,12 @@ const routes: Readonly<Record<string, AskedRoute>> = {
     body: { overlap_s: 5 },
     parameters: { id, overlap_s: '5' },
   },
+  'PUT /v1/keys/:id/quotas': {
+    kind: 'act',
+    path: `/v1/keys/${id}/quotas`,
+    body: { clicks_per_second: 7 },
+    parameters: { id, clicks_per_second: '7' },
+  },
   'DELETE /v1/keys/:id': { kind: 'act', path: `/v1/keys/${id}`, parameters: { id } },
   'POST /v1/partitions': {
     kind: 'act',

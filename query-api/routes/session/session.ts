@@ -13,7 +13,7 @@ import { requireOwnPage, type SessionCookies } from '../../../infra/http-session
 import type { Key } from '../../../infra/keys/key-book.ts';
 import type { KeyGate } from '../../../infra/keys/key-gate.ts';
 import { parseKeyText } from '../../../infra/keys/key-text.ts';
-import { isAllowed, type Scope, scopeNames } from '../../../infra/keys/scopes.ts';
+import { isAllowed, publicScope, type Scope, scopeNames } from '../../../infra/keys/scopes.ts';
 import { mintSession, parseSession } from '../../../infra/keys/session-text.ts';
 import { invalid } from '../../../infra/problem.ts';
 import { isoOf, problems, timeField } from '../../http/parameters.ts';
@@ -89,7 +89,10 @@ function answerOf({ mode }: KeyGate, key: Key | undefined, until: number | undef
   const isOpen = (scope: Scope) => scope !== 'admin' && (mode === 'off' || (mode === 'optional' && key === undefined));
   return {
     keys: mode,
-    may: scopeNames.filter(scope => isOpen(scope) || (key !== undefined && isAllowed(key.created.scopes, scope))),
+    // What a public key opens is for pages of others, and goes by the key that stands in them.
+    may: scopeNames.filter(
+      scope => scope !== publicScope && (isOpen(scope) || (key !== undefined && isAllowed(key.created.scopes, scope))),
+    ),
     key: key === undefined ? null : { id: key.id, label: key.created.label, scopes: key.created.scopes },
     until: key === undefined || until === undefined ? null : isoOf(until),
   };

@@ -57,9 +57,10 @@ describe('retrying insert', () => {
     const { given, inserting } = insertInto(Array.from({ length: 100 }, () => new Retryable('away')));
     const inserted = inserting.insert('t', rows('a'));
     await expect.poll(() => inserting.failing).toBe('away');
+    const before = given.length;
     inserting.close();
     await expect(inserted).rejects.toThrow('away');
     await expect(inserting.insert('t', rows('b'))).rejects.toThrow('away');
-    expect(given.map(String)).toEqual(['a', 'b']);
+    expect(given.slice(before).map(String)).toEqual(['b']);
   });
 });
