@@ -5,6 +5,7 @@
  * - every request of a route that needs a key and is not a read (`act`);
  * - every read of a route that needs `read:personal` or `admin`, every read with a parameter that asks for one person's
  *   clicks, and exports, which say `audit: 'read'` in their config (`read`);
+ * - signing in, which its route records when it knows by which key (`recordRequest`);
  * - every request that got 403 although its key is valid (`refused`). This is also for servers whose acts are recorded
  *   elsewhere: posted clicks are in the log themselves.
  *
@@ -22,6 +23,7 @@ import { neededBy } from './http-keys.ts';
 import { keyRefusedWith } from './keys/key-gate.ts';
 import { withoutKeyTexts } from './keys/key-text.ts';
 import { Problem } from './problem.ts';
+import { OwnQuotasSchema } from './quotas/quotas.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -41,19 +43,30 @@ export function auditRequests(http: Http, { trail, clients, personalParameters =
   const running = new WeakMap<FastifyRequest, Ended>();
   http.addHook('preHandler', async request => {
     const kind = auditedAs(request, personalParameters);
-    if (kind === undefined) return;
-    try {
-      running.set(request, await trail[kind](askedBy(request, clients, kind)));
-    } catch (error) {
-      if (error instanceof Retryable) throw unrecorded();
-      throw error;
-    }
+    if (kind !== undefined) running.set(request, await recordRequest(kind, request, { trail, clients }));
   });
   http.addHook('onSend', async (request, reply) => {
     const end = running.get(request);
     running.delete(request);
     await end?.(reply.statusCode);
   });
+}
+
+/**
+ * Records one request as it is now, with the key that it has. For a route that finds out itself who asks.
+ * @throws Problem 503 when it cannot be recorded
+ */
+export async function recordRequest(
+  kind: 'act' | 'read',
+  request: FastifyRequest,
+  { trail, clients }: Pick<AuditedServer, 'trail' | 'clients'>,
+): Promise<Ended> {
+  try {
+    return await trail[kind](askedBy(request, clients, kind));
+  } catch (error) {
+    if (error instanceof Retryable) throw unrecorded();
+    throw error;
+  }
 }
 
 /** Records requests that got 403 although their key is valid. */
@@ -127,7 +140,8 @@ const mostCharacters = 200;
 const recorded: ReadonlySet<string> = new Set([
   ...['action', 'ad_id', 'ad_id_prefix', 'apply', 'as_of', 'at', 'clicked_from', 'clicked_to', 'compare', 'country'],
   ...['expires_at', 'filter', 'format', 'from', 'granularity', 'id', 'key', 'label', 'limit', 'order', 'outcome'],
-  ...['overlap_s', 'partitions', 'reason', 'scopes', 'strict', 'timezone', 'to', 'uniques', 'window'],
+  ...['origins', 'overlap_s', 'partitions', 'reason', 'scopes', 'strict', 'timezone', 'to', 'uniques', 'window'],
+  ...Object.keys(OwnQuotasSchema.properties),
 ]);
 
 function unrecorded(): Problem {

@@ -129,6 +129,31 @@ describe('the audit log', () => {
     expect([...names, 'GET /v1/exports/ad_minutes'].sort()).toEqual(Object.keys(routes).sort());
   });
 
+  it('has who has signed in, by which key, and from where, and never the key itself', async () => {
+    const audit = auditInMemory();
+    await serve(audit);
+    const signIn = (api_key: string) =>
+      http!.inject({
+        ...{ method: 'POST', url: '/v1/session', payload: { api_key } },
+        headers: { origin: 'http://localhost', host: 'localhost', 'sec-fetch-site': 'same-origin' },
+      });
+    expect((await signIn(`${all}0`)).statusCode).toBe(401);
+    expect((await signIn(all)).statusCode).toBe(200);
+    await audit.trail[Symbol.asyncDispose]();
+    const entry = {
+      kind: 'act',
+      action: 'POST /v1/session',
+      by: idOf(all),
+      name: 'the operator',
+      address: '127.0.0.1',
+    };
+    expect(audit.written).toMatchObject([
+      { ...entry, status: 0, step: 0, parameters: { api_key: '***' } },
+      { ...entry, status: 200, step: 1 },
+    ]);
+    expect(audit.text()).not.toContain('adclicks_');
+  });
+
   it.each(Object.entries(routes))('has %s, with who asks, from where, and what is not secret', async (name, route) => {
     const audit = auditInMemory();
     const { asking } = await serve(audit);
