@@ -82,7 +82,7 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
   routeClicks(http, { ...deps, now }, { clients, rateLimit, keyLimits });
   refuseOtherMethods(http, '/v1/clicks', ['POST']);
   const safeLanding = config.INGEST_LINK_SAFE_LANDING;
-  const keep = createKeepClick({ clickLog, spool });
+  const keep = createKeepClick({ clickLog, spool, ...(deps.kept && { kept: deps.kept }) });
   routeLinks(http, { clients, clickLog, keep, log, keys: linkKeys, safeLanding, now });
   routeBrowserClicks(http, { clients, rateLimit, clickLog, keep, log, now });
   return http;

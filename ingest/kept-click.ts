@@ -14,10 +14,11 @@ export interface KeptFields {
   readonly countryOfAddress?: CountryOfAddress | undefined;
 }
 
-export function keptClick(click: Click, { personal, countryOfAddress }: KeptFields): Click {
+/** `visitor`: the address by which the country is found. A click that a browser has sent itself does not bear one. */
+export function keptClick(click: Click, { personal, countryOfAddress }: KeptFields, visitor = click.ip): Click {
   const { userId, ip, clickedAt } = click;
-  const isFound = click.country === unknownCountry && ip !== undefined && countryOfAddress !== undefined;
-  const located = isFound ? { ...click, country: countryOfAddress(ip) } : click;
+  const isFound = click.country === unknownCountry && visitor !== undefined && countryOfAddress !== undefined;
+  const located = isFound ? { ...click, country: countryOfAddress(visitor) } : click;
   if (personal === undefined) return located;
   return {
     ...located,

@@ -7,11 +7,13 @@
  * brokers are back. A click that was given to both is two copies of one click. When the spool takes none, either, Kafka
  * has all the time that a posted click has.
  */
+import { isIP } from 'node:net';
 import { Retryable } from '../../infra/errors.ts';
 import type { TraceContext } from '../../infra/trace-context.ts';
 import type { Click } from '../click.ts';
 import { ClickLines } from '../click-lines.ts';
 import type { ClickLog } from '../click-log.ts';
+import { type KeptFields, keptClick } from '../kept-click.ts';
 import type { Spool } from './spool.ts';
 
 export interface ClickOrigin {
@@ -30,6 +32,7 @@ export type ClickSpool = Pick<Spool, 'append' | 'refusal' | 'sentAtMs'>;
 export interface KeptBy {
   readonly clickLog: Pick<ClickLog, 'append'>;
   readonly spool?: ClickSpool | undefined;
+  readonly kept?: KeptFields;
 }
 
 interface Patience {
@@ -37,7 +40,7 @@ interface Patience {
   readonly patienceMs?: number;
 }
 
-export function createKeepClick({ clickLog, spool, patienceMs = 100 }: KeptBy & Patience): KeepClick {
+export function createKeepClick({ clickLog, spool, kept = {}, patienceMs = 100 }: KeptBy & Patience): KeepClick {
   const lines = new ClickLines();
   /** Since then Kafka is away, as far as is known here. */
   let awaySinceMs = Number.NEGATIVE_INFINITY;
@@ -46,7 +49,8 @@ export function createKeepClick({ clickLog, spool, patienceMs = 100 }: KeptBy & 
     lines.add(click);
     return clickLog.append(lines, trace, network);
   };
-  return async (click, origin) => {
+  return async (sent, origin) => {
+    const click = keptClick(sent, kept, addressIn(origin.network));
     if (spool === undefined || spool.refusal() !== undefined) {
       await intoLog(click, origin);
       return 'logged';
@@ -58,6 +62,12 @@ export function createKeepClick({ clickLog, spool, patienceMs = 100 }: KeptBy & 
     await spool.append(click);
     return 'spooled';
   };
+}
+
+/** Of IPv6 the client is a network, all of which is in one country. Undefined for what is no address. */
+function addressIn(network: string): string | undefined {
+  const address = network.replace('/64', '');
+  return isIP(address) === 0 ? undefined : address;
 }
 
 /** Returns false when it takes too long, or is refused. @throws what is no refusal */

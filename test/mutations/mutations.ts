@@ -1032,7 +1032,7 @@ export const mutations: readonly Mutation[] = [
     name: 'country-of-a-cut-address',
     bug: 'the country is looked up by the address that is kept: that of a hash, or of nothing',
     file: 'ingest/kept-click.ts',
-    edits: [['countryOfAddress(ip) }', 'countryOfAddress(personal?.keptIp(ip, clickedAt) ?? ip) }']],
+    edits: [['countryOfAddress(visitor) }', 'countryOfAddress(personal?.keptIp(visitor, clickedAt) ?? visitor) }']],
     unit: 'test/unit/ingest/privacy/kept-clicks.test.ts',
   },
   {
