@@ -2503,14 +2503,14 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/simulation/job-lease.test.ts',
   },
   {
-    name: 'fenced-and-in-office',
+    name: 'fenced-and-active',
     bug: 'a job runner whose write was refused goes on as if it were active, and begins no other term',
     file: 'query-api/jobs/runner/term.ts',
     edits: [['      failed.abort(error);\n', '']],
     unit: 'test/simulation/job-lease.test.ts',
   },
   {
-    name: 'office-kept-without-asking',
+    name: 'term-kept-without-asking',
     bug: 'a runner that keeps its lease in a rebalance believes in its term, which another may have fenced meanwhile: nobody works until its next write',
     file: 'query-api/jobs/runner/lease.ts',
     edits: [['if (isHeld && current) current.renew();', 'if (isHeld && current) return;']],
