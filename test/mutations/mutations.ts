@@ -2243,10 +2243,17 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/rollup/blocks.test.ts',
   },
   {
+    name: 'loop-left-running',
+    bug: 'a loop that is disposed of is not waited for: what it is at goes on beside its successor',
+    file: 'infra/repeatedly.ts',
+    edits: [['      await repeating;\n', '']],
+    unit: 'test/unit/infra/repeatedly.test.ts',
+  },
+  {
     name: 'attempts-kept-for-ever',
     bug: 'each attempt to wait for a job leaves its connection to be closed at the end: a few days without brokers fill the memory',
     file: 'infra/kafka/append-watch.ts',
-    edits: [["      closing.signal.removeEventListener('abort', closeWaits);\n", '']],
+    edits: [["      closing.removeEventListener('abort', closeWaits);\n", '']],
     unit: 'test/unit/infra/kafka/append-watch.test.ts',
   },
   {
