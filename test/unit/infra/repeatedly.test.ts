@@ -26,7 +26,12 @@ it('ends at once in a pause, and after the work where that is under way', async 
     isDone = closing.aborted;
     return 3_600_000;
   });
-  const disposed = working[Symbol.asyncDispose]();
+  let isDisposed = false;
+  const disposed = working[Symbol.asyncDispose]().then(() => {
+    isDisposed = true;
+  });
+  await new Promise(resolve => setImmediate(resolve));
+  expect([isDone, isDisposed]).toEqual([false, false]);
   work.resolve();
   await disposed;
   expect(isDone).toBe(true);
