@@ -10,7 +10,7 @@
  */
 import { messageOf, Retryable } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { pause } from '../pause.ts';
+import { repeatedly } from '../repeatedly.ts';
 import { openAdmin } from './admin.ts';
 import type { KafkaClient } from './client.ts';
 
@@ -27,42 +27,31 @@ export function watchAppends(
   kafka: KafkaClient,
   { topic, onAppended, log, pauseMs = 2_000 }: AppendWatchOptions,
 ): AsyncDisposable {
-  const closing = new AbortController();
-  const follow = async () => {
+  const follow = async (closing: AbortSignal) => {
     await using waits = kafka.appendWaits();
     const closeWaits = () => void waits[Symbol.asyncDispose]();
-    closing.signal.addEventListener('abort', closeWaits);
+    closing.addEventListener('abort', closeWaits);
     try {
       const leader = (await waits.leaders(topic)).get(0);
       if (leader === undefined) throw new Retryable(`${topic} has no leader`);
       let end = await endOf(kafka, topic);
       onAppended();
-      while (!closing.signal.aborted) {
+      while (!closing.aborted) {
         const now = await waits.endBeyond(leader, { topic, partition: 0 }, end, waitMs);
         if (now > end) onAppended();
         end = now;
       }
     } finally {
       // Brokers may be away for days: nothing of an attempt that has ended is kept.
-      closing.signal.removeEventListener('abort', closeWaits);
+      closing.removeEventListener('abort', closeWaits);
     }
   };
-  const watch = async () => {
-    while (!closing.signal.aborted) {
-      await follow().catch(error => {
-        if (!closing.signal.aborted)
-          log.debug({ topic, why: messageOf(error) }, 'no notice of new records at the moment');
-      });
-      await pause(pauseMs, closing.signal);
-    }
-  };
-  const watching = watch();
-  return {
-    async [Symbol.asyncDispose]() {
-      closing.abort();
-      await watching;
-    },
-  };
+  return repeatedly(async closing => {
+    await follow(closing).catch(error => {
+      if (!closing.aborted) log.debug({ topic, why: messageOf(error) }, 'no notice of new records at the moment');
+    });
+    return pauseMs;
+  });
 }
 
 const waitMs = 20_000;

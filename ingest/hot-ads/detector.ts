@@ -25,15 +25,15 @@ export interface DetectorOptions {
   readonly slotMs: number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
-  readonly sampleEvery?: number;
 }
 
+const sampleEvery = 16;
 const slots = 6;
 /** An ad with a share above 1/64 is found. */
 const counters = 64;
 
 export class HotAdDetector {
-  readonly #options: Required<DetectorOptions>;
+  readonly #options: DetectorOptions;
   #slots: HeavyHitters[] = [new HeavyHitters(counters)];
   #skip = 0;
   /** One request has many clicks. */
@@ -41,16 +41,15 @@ export class HotAdDetector {
   #lastGroup = groupOf('');
 
   constructor(options: DetectorOptions) {
-    this.#options = { sampleEvery: 16, ...options };
+    this.#options = options;
   }
 
   /** `client` has posted the click. */
   see(adId: string, client: string): void {
     if (this.#skip-- > 0) return;
-    const { sampleEvery, random } = this.#options;
     // Any number from 0 to twice the mean. Otherwise batches of a certain size would always show the same of their
     // clicks.
-    this.#skip = Math.floor(random() * (2 * sampleEvery - 1));
+    this.#skip = Math.floor(this.#options.random() * (2 * sampleEvery - 1));
     if (client !== this.#lastClient) {
       this.#lastClient = client;
       this.#lastGroup = groupOf(client);
@@ -73,7 +72,7 @@ export class HotAdDetector {
       .map(({ adId, bySource, count }) => ({
         adId,
         share: count / total,
-        clicksPerSecond: (count * this.#options.sampleEvery) / seconds,
+        clicksPerSecond: (count * sampleEvery) / seconds,
         busiest: [...bySource.toSorted((a, b) => b - a)].map(n => n / count),
       }))
       .sort((a, b) => b.share - a.share);

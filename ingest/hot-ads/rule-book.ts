@@ -10,6 +10,7 @@
  * has missed.
  */
 import { Corrupt, Retryable } from '../../infra/errors.ts';
+import type { ReadRecords } from '../../infra/kafka/follow-log.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { type PartitionRule, partitionsAt } from './partition-rule.ts';
 import {
@@ -22,13 +23,6 @@ import {
   type RoutedClick,
   routeOf,
 } from './rule.ts';
-
-/** The result of one fetch: the requested offset, the next offset to request, and the records between them. */
-export interface ReadBatch {
-  readonly fetchedOffset: number;
-  readonly nextOffset: number;
-  readonly records: Iterable<LogRecord>;
-}
 
 /** What a batch has changed. */
 export interface ReadRules {
@@ -119,7 +113,7 @@ export class RuleBook {
    * Reads the next records of the log, or some that were read before. @throws Corrupt for records that contradict the
    * contract. From then on no click is routed, and a person decides
    */
-  read(batch: ReadBatch): ReadRules {
+  read(batch: ReadRecords): ReadRules {
     if (this.#corrupt) throw this.#corrupt;
     try {
       return this.#read(batch);
@@ -159,7 +153,7 @@ export class RuleBook {
     return [...this.rules, ...this.#tooLate.values()].filter(rule => this.#isExpired(rule, this.#lastAppendedAt));
   }
 
-  #read({ fetchedOffset, nextOffset, records }: ReadBatch): ReadRules {
+  #read({ fetchedOffset, nextOffset, records }: ReadRecords): ReadRules {
     if (fetchedOffset > this.#position) {
       throw new Corrupt(
         `topic hot-ads was read up to offset ${this.#position} and continues at ${fetchedOffset}: what stood between is unknown`,

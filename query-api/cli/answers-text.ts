@@ -55,7 +55,7 @@ function acknowledgedText(sums: AnswerOf<'getStatus'>['conservation'], style: St
 }
 
 /** The late clicks that wait for a restatement, and those that no restatement has counted in time. */
-function lateText({ late, conservation: { uncounted } }: AnswerOf<'getStatus'>, style: Style): string {
+function lateText({ pending_late: late, conservation: { uncounted } }: AnswerOf<'getStatus'>, style: Style): string {
   const n = style.count;
   const lost = (uncounted ?? 0) > 0 ? `  ${style.bad(`${n(uncounted ?? 0)} NOT COUNTED`)}` : '';
   if (late.clicks === 0) return `none waits for a restatement${lost}`;

@@ -1285,8 +1285,17 @@ export interface Operations {
             readonly partitions: number;
           }[]
         | null;
+      /** As `pending_late` of answers about ads, for all ads and minutes. */
+      readonly pending_late: {
+        /** Clicks that came too late and wait for their restatement, including copies. */ readonly clicks: number;
+        /** The number of minutes to which they belong. */
+        readonly minutes: number;
+        /** When the click came that has waited longest. Null: none waits. */
+        readonly since: string | null;
+      };
+      /** Deprecated: the same as `pending_late`. Everywhere else `late` counts clicks that came after their minute had closed and are counted. */
       readonly late: {
-        /** Late clicks that wait for their restatement, including copies. */ readonly clicks: number;
+        /** Clicks that came too late and wait for their restatement, including copies. */ readonly clicks: number;
         /** The number of minutes to which they belong. */
         readonly minutes: number;
         /** When the click came that has waited longest. Null: none waits. */

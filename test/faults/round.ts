@@ -2,6 +2,7 @@
  * One round: the pipeline as real processes on a real broker and database, load all the while, a storm of faults until each
  * kind has struck often enough, then calm; and at last every promise is checked on what is left behind.
  */
+
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,6 +14,7 @@ import { createLog } from '../../infra/log.ts';
 import { names as namesOf } from '../../infra/topics.ts';
 import { createTables } from '../support/clickhouse.ts';
 import { readCommitted } from '../support/read-committed.ts';
+import { watchActiveRunner } from './active-runner.ts';
 import { type BenchBroker, startBenchBroker } from './bench-broker.ts';
 import { checkAll, storedIsDurable } from './checks.ts';
 import { startDatabase } from './database.ts';
@@ -21,7 +23,6 @@ import { createFaultBook, type FaultBook, type FaultGoal } from './fault-book.ts
 import { oneRunner } from './job-results.ts';
 import { openLedger, readLedger } from './ledger.ts';
 import { type Load, startLoad } from './load.ts';
-import { watchOffice } from './office.ts';
 import { poison } from './poison.ts';
 import { quietPort } from './quiet-port.ts';
 import { startReader } from './reader.ts';
@@ -144,7 +145,7 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
   const database = stack.use(await startDatabase(dataDir));
   await createTables({ ...database.env });
   const env = { ...envOf(goal, broker.proxied), ...database.env };
-  const office = watchOffice(
+  const activeRunner = watchActiveRunner(
     () => queryApi.url,
     line => goal.replays && say(`${goal.name}: ${line}`),
   );
@@ -160,10 +161,12 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
       // Longer than the session of the job runner, and until another is active.
       ...(role === 'jobs' ? { stoppedMs: 14_000 } : {}),
       onHit(plan) {
-        if (role === 'jobs') office.struck(`http://127.0.0.1:${port}`, plan);
+        if (role === 'jobs') activeRunner.struck(`http://127.0.0.1:${port}`, plan);
         book.struck(plan);
       },
-      ...(role === 'jobs' ? { onWell: (isWell: boolean) => office.isWell(`http://127.0.0.1:${port}`, isWell) } : {}),
+      ...(role === 'jobs'
+        ? { onWell: (isWell: boolean) => activeRunner.isWell(`http://127.0.0.1:${port}`, isWell) }
+        : {}),
       onExit: reason => exits.push(reason),
     });
   };
@@ -227,7 +230,7 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
   ]);
   clearInterval(progress);
   isStorm = false;
-  const succession = await office.stop();
+  const succession = await activeRunner.stop();
   const stormSeconds = seconds(Date.now() - stormAt);
   say(`${goal.name}: storm over, ${shown(book, stage)}`);
   await broker.start();

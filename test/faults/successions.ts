@@ -18,11 +18,11 @@ export interface Successions {
   /** By runner. */
   wellAt(runner: string, now: number): void;
   unwellAt(runner: string, now: number): void;
-  /** Whoever has the office, or is about to take it, was struck; it is unwell from now on. */
+  /** Whoever is active, or is about to be, was struck; it is unwell from now on. */
   blow(runner: string, by: string, now: number): void;
   /** A term is seen for the first time. */
   term(runner: string, since: number, now: number): void;
-  readonly inOffice: string | undefined;
+  readonly active: string | undefined;
   readonly terms: number;
   readonly all: readonly Succession[];
 }
@@ -30,7 +30,7 @@ export interface Successions {
 export function createSuccessions(): Successions {
   const well = new Map<string, number>();
   const all: Succession[] = [];
-  let [inOffice, terms]: [string | undefined, number] = [undefined, 0];
+  let [active, terms]: [string | undefined, number] = [undefined, 0];
   let struck: { readonly at: number; readonly by: string } | undefined;
   const blow = (runner: string, by: string, now: number) => {
     well.delete(runner);
@@ -38,8 +38,8 @@ export function createSuccessions(): Successions {
     struck = { at: now, by };
   };
   return {
-    get inOffice() {
-      return inOffice;
+    get active() {
+      return active;
     },
     get terms() {
       return terms;
@@ -47,7 +47,7 @@ export function createSuccessions(): Successions {
     all,
     wellAt: (runner, now) => void (well.has(runner) || well.set(runner, now)),
     unwellAt(runner, now) {
-      if (runner === inOffice && struck === undefined) blow(runner, 'its end', now);
+      if (runner === active && struck === undefined) blow(runner, 'its end', now);
       well.delete(runner);
     },
     blow,
@@ -60,7 +60,7 @@ export function createSuccessions(): Successions {
         all.push({ by: struck.by, sinceBlowMs: now - struck.at, sinceWellMs });
         struck = undefined;
       }
-      inOffice = runner;
+      active = runner;
     },
   };
 }

@@ -3,13 +3,14 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';
 import { createKafka, type KafkaClient } from '../../infra/kafka/client.ts';
+import type { ReadRecords } from '../../infra/kafka/follow-log.ts';
 import { openGroupConsumer } from '../../infra/kafka/group-consumer.ts';
 import { createProducer } from '../../infra/kafka/producer.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { createLog } from '../../infra/log.ts';
 import { names as namesOf } from '../../infra/topics.ts';
 import { HotAdConfig, type HotAdRule, hotAdTermsOf, ruleRecord, tickRecord } from '../../ingest/hot-ads/rule.ts';
-import { type ReadBatch, RuleBook } from '../../ingest/hot-ads/rule-book.ts';
+import { RuleBook } from '../../ingest/hot-ads/rule-book.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -40,8 +41,8 @@ beforeAll(async () => {
 afterAll(() => broker?.[Symbol.asyncDispose]());
 
 /** All that a new reader gets, up to `end`. */
-async function readAll(end: number): Promise<ReadBatch[]> {
-  const batches: ReadBatch[] = [];
+async function readAll(end: number): Promise<ReadRecords[]> {
+  const batches: ReadRecords[] = [];
   const done = Promise.withResolvers<void>();
   await using _ = await openGroupConsumer(kafka, {
     group: names.hotAdsGroup(`test-${performance.now()}`),
@@ -68,7 +69,7 @@ async function readAll(end: number): Promise<ReadBatch[]> {
   return batches;
 }
 
-const ruleTimes = (batches: readonly ReadBatch[]) =>
+const ruleTimes = (batches: readonly ReadRecords[]) =>
   batches
     .flatMap(({ records }): LogRecord[] => [...records])
     .filter(({ headers }) => String(headers?.['kind']) === 'rule')

@@ -50,7 +50,7 @@ const isAt = ({ url }: Service, { host }: Runner) => host.endsWith(`:${new URL(u
 const metricOf = async ({ url }: Service, name: string) =>
   (await scrape(url)).find(series => series.name === name)?.value ?? 0;
 
-async function inOffice(): Promise<{ readonly service: Service; readonly other: Service; readonly since: string }> {
+async function activeOne(): Promise<{ readonly service: Service; readonly other: Service; readonly since: string }> {
   const runner = await eventually('somebody runs jobs', async () => (await runnerNow()) ?? undefined);
   const service = both().find(one => isAt(one, runner));
   const other = both().find(one => one !== service);
@@ -103,10 +103,10 @@ async function restatesOne(): Promise<void> {
 
 describe('job runners', () => {
   it('are all ready, and one of them is active', async () => {
-    const { service, other } = await inOffice();
+    const { service, other } = await activeOne();
     expect([
-      await metricOf(service, 'adclicks_job_runner_in_office'),
-      await metricOf(other, 'adclicks_job_runner_in_office'),
+      await metricOf(service, 'adclicks_job_runner_active'),
+      await metricOf(other, 'adclicks_job_runner_active'),
     ]).toEqual([1, 0]);
     expect((await runnerNow())?.runs).toBe(true);
   });
@@ -125,7 +125,7 @@ describe('job runners', () => {
   it('restate late clicks once', { timeout: 180_000 }, () => restatesOne());
 
   it('are succeeded when they are killed', { timeout: 240_000 }, async () => {
-    const { service, other, since } = await inOffice();
+    const { service, other, since } = await activeOne();
     await service.kill();
     console.log(`killed: succeeded after ${await succeeded(other, since)} ms`);
     await restatesOne();
@@ -135,7 +135,7 @@ describe('job runners', () => {
   });
 
   it('are succeeded when they are stopped, and write nothing when they go on', { timeout: 240_000 }, async () => {
-    const { service, other, since } = await inOffice();
+    const { service, other, since } = await activeOne();
     const fencedBefore = await metricOf(service, 'adclicks_job_runner_terms_fenced_total');
     service.signal('SIGSTOP');
     console.log(`stopped: succeeded after ${await succeeded(other, since)} ms`);
@@ -161,7 +161,7 @@ describe('job runners', () => {
   });
 
   it('hand over at once when they are told to stop', { timeout: 120_000 }, async () => {
-    const { service, other, since } = await inOffice();
+    const { service, other, since } = await activeOne();
     expect(await service.stop()).toBe(0);
     console.log(`told to stop: succeeded ${await succeeded(other, since)} ms after its end`);
   });

@@ -2318,10 +2318,17 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/rollup/blocks.test.ts',
   },
   {
+    name: 'loop-left-running',
+    bug: 'a loop that is disposed of is not waited for: what it is at goes on beside its successor',
+    file: 'infra/repeatedly.ts',
+    edits: [['      await repeating;\n', '']],
+    unit: 'test/unit/infra/repeatedly.test.ts',
+  },
+  {
     name: 'attempts-kept-for-ever',
     bug: 'each attempt to wait for a job leaves its connection to be closed at the end: a few days without brokers fill the memory',
     file: 'infra/kafka/append-watch.ts',
-    edits: [["      closing.signal.removeEventListener('abort', closeWaits);\n", '']],
+    edits: [["      closing.removeEventListener('abort', closeWaits);\n", '']],
     unit: 'test/unit/infra/kafka/append-watch.test.ts',
   },
   {
@@ -2578,14 +2585,14 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/simulation/job-lease.test.ts',
   },
   {
-    name: 'fenced-and-in-office',
+    name: 'fenced-and-active',
     bug: 'a job runner whose write was refused goes on as if it were active, and begins no other term',
     file: 'query-api/jobs/runner/term.ts',
     edits: [['      failed.abort(error);\n', '']],
     unit: 'test/simulation/job-lease.test.ts',
   },
   {
-    name: 'office-kept-without-asking',
+    name: 'term-kept-without-asking',
     bug: 'a runner that keeps its lease in a rebalance believes in its term, which another may have fenced meanwhile: nobody works until its next write',
     file: 'query-api/jobs/runner/lease.ts',
     edits: [['if (isHeld && current) current.renew();', 'if (isHeld && current) return;']],

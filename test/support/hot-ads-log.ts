@@ -1,7 +1,8 @@
 /** Topic `hot-ads` in memory: offsets, append times that may differ like brokers' clocks, and compaction. */
+import type { ReadRecords } from '../../infra/kafka/follow-log.ts';
 import type { OutgoingRecord } from '../../infra/kafka/outgoing-record.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
-import type { ReadBatch, RuleBook } from '../../ingest/hot-ads/rule-book.ts';
+import type { RuleBook } from '../../ingest/hot-ads/rule-book.ts';
 
 interface Entry extends LogRecord {
   readonly key: string | undefined;
@@ -17,7 +18,7 @@ export class HotAdsLog {
   }
 
   /** What a fetch from `offset` brings, `most` records at most. */
-  fetch(offset: number, most = Number.POSITIVE_INFINITY): ReadBatch {
+  fetch(offset: number, most = Number.POSITIVE_INFINITY): ReadRecords {
     const records = this.#entries.filter(entry => entry.offset >= offset).slice(0, most);
     const last = records.at(-1)?.offset ?? this.end - 1;
     return { fetchedOffset: offset, nextOffset: Math.max(offset, last + 1), records };

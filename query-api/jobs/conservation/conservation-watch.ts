@@ -6,7 +6,7 @@
 import { readingAs } from '../../../infra/clickhouse/clickhouse.ts';
 import { messageOf } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
-import { pause } from '../../../infra/pause.ts';
+import { repeatedly } from '../../../infra/repeatedly.ts';
 import type { CountedLog } from '../../log/counted-log.ts';
 import type { JobLog } from '../../log/job-log.ts';
 import type { OpenReplicas } from '../../replicas/open-replicas.ts';
@@ -61,22 +61,12 @@ export function openConservationWatch({
       idsPerAdFrom: async () => idsPerAdEverywhereFrom(await progress()),
     }),
   );
-  const watch = async () => {
-    while (!closing.signal.aborted) {
-      const isComplete = await compare(() => turns(() => checkOf()()), books, log, closing.signal);
-      await lookForUncounted({ run: () => turns(() => uncountedOf().run()) }, books, log, closing.signal);
-      await publish(books, jobLog, now(), log, closing.signal);
-      const pauseMs = isComplete ? intervalMs : Math.min(intervalMs, incompletePauseMs);
-      await pause(pauseMs, closing.signal);
-    }
-  };
-  const watching = watch();
-  return {
-    async [Symbol.asyncDispose]() {
-      closing.abort();
-      await watching;
-    },
-  };
+  return repeatedly(async signal => {
+    const isComplete = await compare(() => turns(() => checkOf()()), books, log, signal);
+    await lookForUncounted({ run: () => turns(() => uncountedOf().run()) }, books, log, signal);
+    await publish(books, jobLog, now(), log, signal);
+    return isComplete ? intervalMs : Math.min(intervalMs, incompletePauseMs);
+  }, closing);
 }
 
 /** An incomplete comparison is repeated soon, because lines on their way arrive within seconds. */

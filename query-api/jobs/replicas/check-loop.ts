@@ -8,7 +8,7 @@
 
 import { messageOf } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
-import { pause } from '../../../infra/pause.ts';
+import { repeatedly } from '../../../infra/repeatedly.ts';
 import { checkedAt, differences } from '../../replicas/metrics.ts';
 import { type Bucket, comparedTables, keyOf } from '../../store/replicas/replica-digests.ts';
 import type { TimeRange } from '../../time/time-range.ts';
@@ -28,7 +28,6 @@ export interface CheckLoopDeps {
 
 export function openCheckLoop(deps: CheckLoopDeps): AsyncDisposable {
   const { check, before: foundBefore = none, onChecked = none, intervalMs, now, log } = deps;
-  const closing = new AbortController();
   const known = createKnownDifferences(log);
   let isBegun = false;
   let sweep: TimeRange | undefined;
@@ -36,7 +35,7 @@ export function openCheckLoop(deps: CheckLoopDeps): AsyncDisposable {
   // A term that compares nothing must be noticed as well as one that stops comparing.
   checkedAt.set(now() / 1_000);
 
-  const turn = async () => {
+  const turn = async (closing: AbortSignal) => {
     if (!isBegun) known.restore(await foundBefore());
     isBegun = true;
     const at = now();
@@ -45,7 +44,7 @@ export function openCheckLoop(deps: CheckLoopDeps): AsyncDisposable {
     const again = known.all().slice(0, mostAgain);
     const hoursAgain = again.map(({ hour: from }) => ({ from, to: from + hourMs }));
     for (const range of [{ from: hour - hourMs, to: hour }, ...hoursAgain, sweep]) {
-      closing.signal.throwIfAborted();
+      closing.throwIfAborted();
       known.enter(range, await check(range));
     }
     const last = now();
@@ -53,20 +52,16 @@ export function openCheckLoop(deps: CheckLoopDeps): AsyncDisposable {
     await onChecked(known.all(), last);
   };
 
-  const run = async () => {
-    while (!closing.signal.aborted) {
-      await turn().catch(error => {
-        if (!closing.signal.aborted) log.warn({ why: messageOf(error) }, 'replicas not compared');
-      });
-      await pause(intervalMs, closing.signal);
-    }
-  };
-  const running = run();
+  const running = repeatedly(async closing => {
+    await turn(closing).catch(error => {
+      if (!closing.aborted) log.warn({ why: messageOf(error) }, 'replicas not compared');
+    });
+    return intervalMs;
+  });
 
   return {
     async [Symbol.asyncDispose]() {
-      closing.abort();
-      await running;
+      await running[Symbol.asyncDispose]();
       // From now on, the next active job runner reports differences.
       resetDifferences();
     },

@@ -18,7 +18,7 @@ import type { Logger } from '../../../infra/log.ts';
 import { pause } from '../../../infra/pause.ts';
 import { aborted } from '../../../infra/process.ts';
 import type { Names } from '../../../infra/topics.ts';
-import { activeSince, isActive, resetRunnerMetrics, termsBegun, termsFenced } from '../writing/metrics.ts';
+import { activeSince, resetRunnerMetrics, showActive, termsBegun, termsFenced } from '../writing/metrics.ts';
 import type { Term } from './term.ts';
 
 export interface LeaseDeps {
@@ -161,7 +161,7 @@ function openHolding(
     if (isDoubted) void term.renew();
     trouble = undefined;
     termsBegun.inc();
-    isActive.set(1);
+    showActive(true);
     activeSince.set(term.since / 1_000);
     log.info({ since: term.since }, 'a term of the job runner begins');
     await aborted(term.ended);

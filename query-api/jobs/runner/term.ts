@@ -35,7 +35,6 @@ export interface AnnounceDeps {
 export interface TermDeps extends AnnounceDeps {
   /** Fences all former runners. */
   readonly openLog: () => Promise<OpenedJobLog>;
-  readonly renewMs?: number;
 }
 
 export interface Term extends AsyncDisposable {
@@ -67,7 +66,7 @@ export async function beginTerm(deps: TermDeps, over: AbortSignal): Promise<Term
   };
   // The error may be dropped, because `write` has ended the term with it.
   const renew = () => write([{ kind: 'job-runner', rows: [{ ...row, seen_at: deps.now() }] }]).catch(() => undefined);
-  const renewing = renewEvery(deps.renewMs ?? 30_000, renew, ended);
+  const renewing = renewAgainAndAgain(renew, ended);
   const opened = opening.move();
   return {
     since: row.since,
@@ -106,9 +105,11 @@ export async function announceTerm(
   }
 }
 
-async function renewEvery(ms: number, renew: () => Promise<void>, ended: AbortSignal): Promise<void> {
+const renewMs = 30_000;
+
+async function renewAgainAndAgain(renew: () => Promise<void>, ended: AbortSignal): Promise<void> {
   for (;;) {
-    await pause(ms, ended);
+    await pause(renewMs, ended);
     if (ended.aborted) return;
     await renew();
   }

@@ -3,9 +3,13 @@
  */
 import { counter, gauge } from '../../../infra/metrics.ts';
 
-export const isActive = gauge(
-  'job_runner_in_office',
+const active = gauge(
+  'job_runner_active',
   '1 while this process is the active job runner, as far as it knows; otherwise 0',
+);
+const inOffice = gauge(
+  'job_runner_in_office',
+  'Deprecated, and gone after 0.3: the same as adclicks_job_runner_active',
 );
 export const activeSince = gauge(
   'job_runner_since_timestamp_seconds',
@@ -53,9 +57,13 @@ export const conservationCheckedAt = gauge(
   'When the rows of all partitions were last compared with the counters',
 );
 
+export function showActive(isActive: boolean): void {
+  for (const metric of [active, inOffice]) metric.set(isActive ? 1 : 0);
+}
+
 /** Resets what only the active job runner can know. Once this process is not active, its successor reports these. */
 export function resetRunnerMetrics(): void {
-  isActive.set(0);
+  showActive(false);
   activeSince.set(0);
   for (const known of [uncountedClicks, drift, reconciledUntil, conservationCheckedAt]) known.set(0);
   conservationDifference.reset();

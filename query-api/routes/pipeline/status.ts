@@ -63,7 +63,7 @@ export function routeStatus(http: Http, deps: StatusDeps): void {
     async (_request, reply) => {
       const { progress, stalled } = await counting();
       const { quarantine, writtenOff, checked, compared, runner } = kept();
-      const [ends, known, reasons, off, late, positions, rowsChecked, inOffice, replicasChecked] = await Promise.all([
+      const [ends, known, reasons, off, late, positions, rowsChecked, active, replicasChecked] = await Promise.all([
         logEnds(),
         routing(),
         quarantine(),
@@ -74,20 +74,31 @@ export function routeStatus(http: Http, deps: StatusDeps): void {
         runner(),
         hasReplicas(nodes.list) ? compared() : undefined,
       ]);
+      const pendingLate = waitingStatus(late);
       const unrecorded = partitionsOf(progress) || (ends?.size ?? 0);
       reply.header('cache-control', 'no-cache');
       return {
         ...statusOf(progress, ends, rowsChecked, off, stalled, now()),
         hot_ads: known ? hotAdsOf(known, unrecorded, now()) : null,
-        late: waitingStatus(late),
+        pending_late: pendingLate,
+        late: pendingLate,
         nodes: nodesStatus(nodes, positions),
         replicas: hasReplicas(nodes.list) ? replicasStatus(replicasChecked) : null,
-        job_runner: runnerStatus(inOffice, now()),
+        job_runner: runnerStatus(active, now()),
         quarantine: Object.fromEntries(reasons.map(({ reason, lines }) => [reason, lines])),
       };
     },
   );
 }
+
+const PendingLate = Type.Object(
+  {
+    clicks: countField('Clicks that came too late and wait for their restatement, including copies.'),
+    minutes: countField('The number of minutes to which they belong.'),
+    since: timeOrNullField('When the click came that has waited longest. Null: none waits.'),
+  },
+  { additionalProperties: false, description: 'As `pending_late` of answers about ads, for all ads and minutes.' },
+);
 
 const lineFields = {
   received: countField('Lines since the beginning of the log.'),
@@ -197,14 +208,13 @@ const schema = {
         hot_ads: Type.Union([Type.Array(HotAd), Type.Null()], {
           description: 'Ads whose clicks are split over partitions now or later. Null: Kafka did not answer.',
         }),
-        late: Type.Object(
-          {
-            clicks: countField('Late clicks that wait for their restatement, including copies.'),
-            minutes: countField('The number of minutes to which they belong.'),
-            since: timeOrNullField('When the click came that has waited longest. Null: none waits.'),
-          },
-          { additionalProperties: false },
-        ),
+        pending_late: PendingLate,
+        late: Type.Object(PendingLate.properties, {
+          additionalProperties: false,
+          deprecated: true,
+          description:
+            'Deprecated: the same as `pending_late`. Everywhere else `late` counts clicks that came after their minute had closed and are counted.',
+        }),
         nodes: Type.Array(NodeStatus, { description: 'The ClickHouse nodes. Each has all rows of its shard.' }),
         replicas: Type.Union([ReplicasStatus, Type.Null()], {
           description:

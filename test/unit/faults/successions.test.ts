@@ -50,7 +50,7 @@ it('takes a second blow for that of the successor, and a term of before the blow
   expect(successions.all).toEqual([{ by: 'kill', sinceBlowMs: 1_100, sinceWellMs: 1_100 }]);
 });
 
-it('takes the end of whoever has the office for a blow, and of nobody else', () => {
+it('takes the end of whoever is active for a blow, and of nobody else', () => {
   const successions = two();
   successions.unwellAt('b', 1_000);
   successions.wellAt('b', 2_000);

@@ -245,6 +245,8 @@ describe('late clicks that wait for their restatement', () => {
     });
     const { get } = await app(checked(5));
     expect((await get('/v1/status')).body).toMatchObject({
+      pending_late: { clicks: 23, minutes: 3, since: '2025-11-22T08:20:00.000Z' },
+      // Its older name, for who reads it by that.
       late: { clicks: 23, minutes: 3, since: '2025-11-22T08:20:00.000Z' },
       conservation: { balanced: false, uncounted: 5 },
     });

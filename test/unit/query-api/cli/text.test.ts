@@ -174,6 +174,7 @@ describe('text for people', () => {
     const status = {
       ...{ watermark, watermark_age_ms: 3_200, final_until: minute.to, partitions: [partition] },
       conservation: { ...sums, unread_records: 5, balanced: true, uncounted: 0, rows },
+      pending_late: { clicks: 0, minutes: 0, since: null },
       late: { clicks: 0, minutes: 0, since: null },
       hot_ads: [{ ad_id: 'ad-hot', from: minute.from, until: minute.to, partitions: 4 }],
       ...{ nodes: [], replicas: null },
@@ -197,7 +198,7 @@ describe('text for people', () => {
     };
     const bad = statusText(
       {
-        ...{ ...status, conservation: wrong, late, hot_ads: null, job_runner: silent, quarantine: {} },
+        ...{ ...status, conservation: wrong, pending_late: late, hot_ads: null, job_runner: silent, quarantine: {} },
         partitions: [{ ...partition, stalled_since: minute.from }],
       },
       bare,

@@ -1,5 +1,5 @@
 /**
- * Watches who has the office of the job runner, as the status tells, and how soon one that was struck is succeeded
+ * Watches which job runner is active, as the status tells, and how soon one that was struck is succeeded
  * (successions.ts): while brokers, sink and database are well. So it ends with the storm, after which the sink is killed.
  * The status is asked every 50 ms and is up to half a second old, which is in what is told.
  */
@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FaultPlan } from './fault-book.ts';
 import { createSuccessions, toldOf } from './successions.ts';
 
-export interface OfficeWatch {
+export interface ActiveRunnerWatch {
   /** The runner at `url` was killed or stopped just now. */
   struck(url: string, plan: FaultPlan): void;
   /** It has been started and answers, or it is about to end, or to be started. */
@@ -20,7 +20,7 @@ interface Runner {
   readonly since: string;
 }
 
-export function watchOffice(queryApiUrl: () => string, say: (line: string) => void): OfficeWatch {
+export function watchActiveRunner(queryApiUrl: () => string, say: (line: string) => void): ActiveRunnerWatch {
   let isOver = false;
   let seen: Runner | undefined;
   const successions = createSuccessions();
@@ -43,8 +43,8 @@ export function watchOffice(queryApiUrl: () => string, say: (line: string) => vo
   return {
     struck(url, { step, action }) {
       const runner = portOf(url);
-      // All step-points but this are those of who has the office, or has just been given it.
-      if (step.endsWith('anywhere') && successions.inOffice !== runner) successions.unwellAt(runner, Date.now());
+      // All step-points but this are those of who is active, or has just been given the lease.
+      if (step.endsWith('anywhere') && successions.active !== runner) successions.unwellAt(runner, Date.now());
       else successions.blow(runner, `${action} at "${step}"`, Date.now());
     },
     isWell(url, isWell) {
