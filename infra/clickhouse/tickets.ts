@@ -43,17 +43,16 @@ function hold(places: Places, ticket: AbortSignal, first: Asker): Held {
   const lines = { raw: lineOf(1), others: lineOf(mostOfTicket - 1) };
   let statements = 0;
   let giveBack: (() => void) | undefined;
-  let heldSinceMs = 0;
   const leave = () => {
-    if (!ticket.aborted || statements > 0 || giveBack === undefined) return;
-    giveBack();
-    first.onPlaceHeld?.((performance.now() - heldSinceMs) / 1_000);
-    giveBack = undefined;
+    if (ticket.aborted && statements === 0) giveBack?.();
   };
   ticket.addEventListener('abort', leave, { once: true });
   const placed = places.take(first).then(back => {
-    giveBack = back;
-    heldSinceMs = performance.now();
+    const sinceMs = performance.now();
+    giveBack = () => {
+      back();
+      first.onPlaceHeld?.((performance.now() - sinceMs) / 1_000);
+    };
   });
   return {
     async begin(asker, isRaw) {

@@ -25,7 +25,8 @@ export function openKeys({ config, kafka, names, log, role }: OpenKeysDeps) {
   // These may be asked before it is known who else there is: where no key is needed, and the query API, which listens at
   // once.
   const startsWhole = mode !== 'required' || role === 'query-api';
-  const members = mode === 'off' ? undefined : joinQuotaMembers({ kafka, names, log, role, startsWhole });
+  const join = () => joinQuotaMembers({ kafka, names, log, role, startsWhole });
+  const members = mode === 'off' ? undefined : mode === 'required' ? join() : atFirstUse(join);
   const quotaShares: QuotaMembers | typeof wholeQuotas = members ?? wholeQuotas;
   return {
     keys,
@@ -41,5 +42,29 @@ export function openKeys({ config, kafka, names, log, role }: OpenKeysDeps) {
     async [Symbol.asyncDispose](): Promise<void> {
       await Promise.all([keys, members].map(each => each?.[Symbol.asyncDispose]()));
     },
+  };
+}
+
+/** Where keys are the exception, a process that sees none says nothing every two seconds. */
+function atFirstUse(join: () => QuotaMembers): QuotaMembers {
+  let joined: QuotaMembers | undefined;
+  let demands: Parameters<QuotaMembers['tells']>[0] | undefined;
+  const first = () => {
+    const members = join();
+    if (demands) members.tells(demands);
+    return members;
+  };
+  return {
+    shareOf(keyId) {
+      joined ??= first();
+      return joined.shareOf(keyId);
+    },
+    isAlone: () => joined?.isAlone() ?? true,
+    tells(given) {
+      demands = given;
+      joined?.tells(given);
+    },
+    ready: () => Promise.resolve(),
+    [Symbol.asyncDispose]: async () => await joined?.[Symbol.asyncDispose](),
   };
 }

@@ -70,9 +70,9 @@ export const OwnQuotasSchema = Type.Object(
       name,
       Type.Optional(
         Type.Integer({
-          minimum: 0,
+          minimum: leastOf(name),
           maximum: mostOfQuota,
-          description: `${quotaMeanings[name].description}; 0: no limit; left out: ${quotaMeanings[name].setting} of the process`,
+          description: `${quotaMeanings[name].description}${name === 'burst_seconds' ? '' : '; 0: no limit'}; left out: ${quotaMeanings[name].setting} of the process`,
         }),
       ),
     ]),
@@ -86,8 +86,14 @@ export function brokenQuotaRule(
   for (const [name, value] of Object.entries(quotas)) {
     if (!Object.hasOwn(quotaMeanings, name))
       return { name, value, rule: `must not be given, because the quotas are ${quotaNames.join(', ')}` };
-    const isWhole = typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= mostOfQuota;
-    if (!isWhole) return { name, value, rule: `must be a whole number from 0 (no limit) to ${mostOfQuota}` };
+    const least = leastOf(name);
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > mostOfQuota)
+      return { name, value, rule: `must be a whole number from ${least} to ${mostOfQuota}` };
   }
   return undefined;
+}
+
+/** No burst would be no clicks. */
+function leastOf(name: string): number {
+  return name === 'burst_seconds' ? 1 : 0;
 }

@@ -86,7 +86,7 @@ export interface Operations {
           | {
               /** clicks per second, whether they are accepted or not; a request counts at least once; 0: no limit; left out: KEY_CLICKS_PER_SECOND of the process */
               readonly clicks_per_second?: number | undefined;
-              /** seconds of `clicks_per_second` that may be posted at once after a pause; 0: no limit; left out: KEY_BURST_SECONDS of the process */
+              /** seconds of `clicks_per_second` that may be posted at once after a pause; left out: KEY_BURST_SECONDS of the process */
               readonly burst_seconds?: number | undefined;
               /** bytes of posted bodies, as they are sent, whose requests are not answered yet; 0: no limit; left out: KEY_BYTES_IN_FLIGHT of the process */
               readonly bytes_in_flight?: number | undefined;
@@ -123,7 +123,7 @@ export interface Operations {
       readonly quotas: {
         /** clicks per second, whether they are accepted or not; a request counts at least once; 0: no limit; left out: KEY_CLICKS_PER_SECOND of the process */
         readonly clicks_per_second?: number;
-        /** seconds of `clicks_per_second` that may be posted at once after a pause; 0: no limit; left out: KEY_BURST_SECONDS of the process */
+        /** seconds of `clicks_per_second` that may be posted at once after a pause; left out: KEY_BURST_SECONDS of the process */
         readonly burst_seconds?: number;
         /** bytes of posted bodies, as they are sent, whose requests are not answered yet; 0: no limit; left out: KEY_BYTES_IN_FLIGHT of the process */
         readonly bytes_in_flight?: number;
@@ -1486,7 +1486,7 @@ export interface Operations {
         readonly quotas: {
           /** clicks per second, whether they are accepted or not; a request counts at least once; 0: no limit; left out: KEY_CLICKS_PER_SECOND of the process */
           readonly clicks_per_second?: number;
-          /** seconds of `clicks_per_second` that may be posted at once after a pause; 0: no limit; left out: KEY_BURST_SECONDS of the process */
+          /** seconds of `clicks_per_second` that may be posted at once after a pause; left out: KEY_BURST_SECONDS of the process */
           readonly burst_seconds?: number;
           /** bytes of posted bodies, as they are sent, whose requests are not answered yet; 0: no limit; left out: KEY_BYTES_IN_FLIGHT of the process */
           readonly bytes_in_flight?: number;
@@ -1905,7 +1905,7 @@ export interface Operations {
       readonly quotas: {
         /** clicks per second, whether they are accepted or not; a request counts at least once; 0: no limit; left out: KEY_CLICKS_PER_SECOND of the process */
         readonly clicks_per_second?: number;
-        /** seconds of `clicks_per_second` that may be posted at once after a pause; 0: no limit; left out: KEY_BURST_SECONDS of the process */
+        /** seconds of `clicks_per_second` that may be posted at once after a pause; left out: KEY_BURST_SECONDS of the process */
         readonly burst_seconds?: number;
         /** bytes of posted bodies, as they are sent, whose requests are not answered yet; 0: no limit; left out: KEY_BYTES_IN_FLIGHT of the process */
         readonly bytes_in_flight?: number;
@@ -1965,7 +1965,7 @@ export interface Operations {
       readonly quotas: {
         /** clicks per second, whether they are accepted or not; a request counts at least once; 0: no limit; left out: KEY_CLICKS_PER_SECOND of the process */
         readonly clicks_per_second?: number;
-        /** seconds of `clicks_per_second` that may be posted at once after a pause; 0: no limit; left out: KEY_BURST_SECONDS of the process */
+        /** seconds of `clicks_per_second` that may be posted at once after a pause; left out: KEY_BURST_SECONDS of the process */
         readonly burst_seconds?: number;
         /** bytes of posted bodies, as they are sent, whose requests are not answered yet; 0: no limit; left out: KEY_BYTES_IN_FLIGHT of the process */
         readonly bytes_in_flight?: number;
@@ -2036,7 +2036,7 @@ export interface Operations {
       readonly body: {
         /** clicks per second, whether they are accepted or not; a request counts at least once; 0: no limit; left out: KEY_CLICKS_PER_SECOND of the process */
         readonly clicks_per_second?: number | undefined;
-        /** seconds of `clicks_per_second` that may be posted at once after a pause; 0: no limit; left out: KEY_BURST_SECONDS of the process */
+        /** seconds of `clicks_per_second` that may be posted at once after a pause; left out: KEY_BURST_SECONDS of the process */
         readonly burst_seconds?: number | undefined;
         /** bytes of posted bodies, as they are sent, whose requests are not answered yet; 0: no limit; left out: KEY_BYTES_IN_FLIGHT of the process */
         readonly bytes_in_flight?: number | undefined;
@@ -2063,7 +2063,7 @@ export interface Operations {
       readonly quotas: {
         /** clicks per second, whether they are accepted or not; a request counts at least once; 0: no limit; left out: KEY_CLICKS_PER_SECOND of the process */
         readonly clicks_per_second?: number;
-        /** seconds of `clicks_per_second` that may be posted at once after a pause; 0: no limit; left out: KEY_BURST_SECONDS of the process */
+        /** seconds of `clicks_per_second` that may be posted at once after a pause; left out: KEY_BURST_SECONDS of the process */
         readonly burst_seconds?: number;
         /** bytes of posted bodies, as they are sent, whose requests are not answered yet; 0: no limit; left out: KEY_BYTES_IN_FLIGHT of the process */
         readonly bytes_in_flight?: number;

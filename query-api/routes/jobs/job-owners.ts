@@ -28,19 +28,31 @@ export interface JobOwnersDeps {
   readonly store: Pick<JobStore, 'get'>;
   readonly quotas: KeyQuotas;
   readonly maxPerClient: number;
+  /** Milliseconds of a clock that does not go back. */
+  readonly now?: () => number;
 }
 
-type Asked = Pick<Job, 'id' | 'kind'>;
+interface Asked extends Pick<Job, 'id' | 'kind'> {
+  readonly atMs: number;
+}
 
-export function createJobOwners({ store, quotas, maxPerClient }: JobOwnersDeps): JobOwners {
+export function createJobOwners({
+  store,
+  quotas,
+  maxPerClient,
+  now = () => performance.now(),
+}: JobOwnersDeps): JobOwners {
   /** By key or network. The one that has asked the longest ago is the first. */
   const askedBy = new Map<string, readonly Asked[]>();
   const openOf = async (name: string, most: number): Promise<number> => {
     const known = askedBy.get(name) ?? [];
     if (known.length < most) return known.length;
-    const states = await Promise.all(known.map(async job => (await store.get(job.id, [job.kind]))?.state));
-    // A job that the store does not show yet was asked for a moment ago.
-    const open = known.filter((_, i) => states[i] === undefined || states[i] === 'queued' || states[i] === 'running');
+    const isOpen = async ({ id, kind, atMs }: Asked) => {
+      const job = await store.get(id, [kind]);
+      return job === undefined ? now() - atMs < mostUnseenMs : job.state === 'queued' || job.state === 'running';
+    };
+    const areOpen = await Promise.all(known.map(isOpen));
+    const open = known.filter((_, i) => areOpen[i]);
     askedBy.set(name, open);
     return open.length;
   };
@@ -56,7 +68,7 @@ export function createJobOwners({ store, quotas, maxPerClient }: JobOwnersDeps):
       for (const name of [client.network, ...(key ? [`key ${key.id}`] : [])]) {
         const known = askedBy.get(name) ?? [];
         askedBy.delete(name);
-        askedBy.set(name, [...known, { id, kind }]);
+        askedBy.set(name, [...known, { id, kind, atMs: now() }]);
       }
       while (askedBy.size > mostOwners) askedBy.delete(askedBy.keys().next().value ?? '');
     },
@@ -70,5 +82,7 @@ function tooMany({ network }: Pick<Client, 'network'>, most: number): Problem {
 }
 
 const retryAfterS = 30;
+/** A job that the store does not show after so long did not come into the log. */
+const mostUnseenMs = 60_000;
 /** Each has at least one open job, and there are few of them in total. */
 const mostOwners = 1_000;

@@ -97,6 +97,7 @@ describe('a key at its clicks per second', () => {
   it('has every batch taken whole or refused whole, and what was refused is not in the log', async () => {
     const { post, appended } = await setUp({ clicks_per_second: 50, burst_seconds: 2 });
     let accepted = 0;
+    const began = performance.now();
     const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => post(clicks(1 + (i % 20)))));
     for (const [i, answer] of answers.entries()) {
       if (answer.status === 202) expect(answer.accepted).toBe(1 + (i % 20));
@@ -106,8 +107,30 @@ describe('a key at its clicks per second', () => {
     expect(answers.filter(({ status }) => status === 429).length).toBeGreaterThan(5);
     expect(appended()).toBe(accepted);
     expect(accepted).toBeGreaterThanOrEqual(100);
-    // A second may have passed.
-    expect(accepted).toBeLessThan(100 + 50 + 20);
+    const seconds = (performance.now() - began) / 1_000;
+    expect(accepted).toBeLessThanOrEqual(100 + 50 * seconds + 19);
+  });
+
+  it('is refused before anything is written when another batch was quicker after both were admitted', async () => {
+    const { begin, appended } = await setUp(small);
+    const bodies = [clicks(150), clicks(10)];
+    const answers: (number | undefined)[] = [];
+    // A server that asks for the body has looked at the head.
+    const requests = bodies.map(body =>
+      begin({
+        'content-type': 'application/x-ndjson',
+        'content-length': String(body.length),
+        expect: '100-continue',
+      }),
+    );
+    await Promise.all(requests.map(request => once(request, 'continue')));
+    for (const [i, request] of requests.entries()) {
+      const answered = once(request, 'response');
+      request.end(bodies[i]);
+      const [response] = (await answered) as [IncomingMessage];
+      answers.push(response.statusCode);
+    }
+    expect([answers, appended()]).toEqual([[202, 429], 150]);
   });
 
   it('pays for clicks that are rejected, too', async () => {

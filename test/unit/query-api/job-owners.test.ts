@@ -10,10 +10,12 @@ const asked = () => newJob({ kind: 'replay', reason: 'replay', apply: false, fro
 
 function setUp() {
   const states = new Map<string, Job>();
+  let atMs = 0;
   const owners = createJobOwners({
     store: { get: async id => states.get(id) },
     quotas: new KeyQuotas({ defaults: quotasOf({ KEY_OPEN_JOBS: 2 }), shares: wholeQuotas }),
     maxPerClient: 3,
+    now: () => atMs,
   });
   const keys = keysInMemory();
   const key = (name: string) => keys.book.get(keys.add({ scopes: ['operate'], label: name }).slice(9, 25));
@@ -23,7 +25,7 @@ function setUp() {
     owners.add(owner, job);
     return (state: Job['state']) => states.set(job.id, { ...job, state });
   };
-  return { ask, key };
+  return { ask, key, pass: (ms: number) => (atMs += ms) };
 }
 
 describe('open jobs', () => {
@@ -42,6 +44,15 @@ describe('open jobs', () => {
     await expect(ask(third)).rejects.toMatchObject({ code: 'key_open_jobs' });
     end('done');
     await ask(third);
+  });
+
+  it('that were asked for and never came into the log do not count for ever', async () => {
+    const { ask, key, pass } = setUp();
+    const owner = { client: { network: '192.0.2.1' }, key: key('mine') };
+    for (let i = 0; i < 2; i++) await ask(owner);
+    await expect(ask(owner)).rejects.toMatchObject({ code: 'key_open_jobs' });
+    pass(60_000);
+    await ask(owner);
   });
 
   it('of one address are limited, with keys and without', async () => {

@@ -4,10 +4,11 @@ import { Corrupt, UnknownFormat } from '../../../../infra/errors.ts';
 import { assertKnown, recordContract } from '../../../../infra/kafka/record-contract.ts';
 import { KeyBook } from '../../../../infra/keys/key-book.ts';
 import { createKeyCheck } from '../../../../infra/keys/key-check.ts';
-import type { KeyChange } from '../../../../infra/keys/key-record.ts';
+import { type KeyChange, keyRecord } from '../../../../infra/keys/key-record.ts';
 import { mintKeyText } from '../../../../infra/keys/key-text.ts';
 import { createdKey, rotatedKey } from '../../../../infra/keys/new-key.ts';
 import { tenantOf } from '../../../../infra/keys/tenant.ts';
+import type { OwnQuotas } from '../../../../infra/quotas/quotas.ts';
 import { keyLogRecord, keysInMemory } from '../../../support/api-keys.ts';
 
 const doer = { by: 'operator at the broker' };
@@ -123,6 +124,36 @@ describe('a key', () => {
       );
     }
     expect(keys.book.get(id)?.revoked?.at).toBe(at + 40);
+  });
+});
+
+describe('quotas of a key', () => {
+  it('are those of its newest change, all together, in whatever order changes are read', () => {
+    const { change } = createdKey({ label: 'x', scopes: ['ingest'], quotas: { connections: 3, exports: 2 } }, doer, at);
+    const limited = (changeId: string, later: number, quotas: OwnQuotas): KeyChange => ({
+      ...{ kind: 'limited', id: change.id, change: changeId.repeat(16), quotas, at: at + later, ...doer },
+    });
+    const first = limited('1', 5, { connections: 9 });
+    const second = limited('2', 9, { clicks_per_second: 0 });
+    const sameMoment = limited('3', 9, {});
+    for (const [changes, expected] of [
+      [[change], { connections: 3, exports: 2 }],
+      [[first, change], { connections: 9 }],
+      [[change, second, first], { clicks_per_second: 0 }],
+      [[sameMoment, second, change], {}],
+    ] as const) {
+      const book = new KeyBook();
+      for (const each of changes) book.take(keyLogRecord(each));
+      expect(book.get(change.id)?.quotas).toEqual(expected);
+    }
+  });
+
+  it('are read by no release that would not hold to them', () => {
+    const formatOf = (wanted: object) =>
+      keyRecord(createdKey({ label: 'x', scopes: ['ingest'], ...wanted }, doer, at).change).headers?.[
+        'adclicks_format'
+      ];
+    expect([formatOf({}), formatOf({ quotas: {} }), formatOf({ quotas: { exports: 1 } })]).toEqual(['1', '1', '2']);
   });
 });
 
