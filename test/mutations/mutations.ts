@@ -3439,11 +3439,11 @@ export const mutations: readonly Mutation[] = [
     edits: [['createLateClicks({ clickhouse, now })', 'createLateClicks({ clickhouse: options.clickhouse, now })']],
   },
   {
-    name: 'tenant-gets-the-top-list-of-all',
-    bug: 'the top list of a tenant is looked up in those of all ads, which do not name its ads, or only some',
-    file: 'query-api/store/ad-store.ts',
+    name: 'tenant-gets-the-sums-of-all',
+    bug: 'sums of a tenant are looked up in those of all ads together, of which it may see none',
+    file: 'query-api/store/rollup/rolled-rows.ts',
     integration: 'test/integration/clickhouse/tenants.test.ts',
-    edits: [['{ timeoutMs, useLists: false }', '{ timeoutMs }']],
+    edits: [['if (adIds.length === 0 && useSums)', 'if (adIds.length === 0 && useSums !== undefined)']],
   },
   {
     name: 'tenant-unsure-because-of-others',
@@ -3498,6 +3498,13 @@ export const mutations: readonly Mutation[] = [
     file: 'infra/keys/key-record.ts',
     unit: 'test/unit/infra/keys/key-book.test.ts',
     edits: [['value.tenant !== undefined ? 2 : 1', 'value.tenant !== undefined ? 1 : 1']],
+  },
+  {
+    name: 'tenant-posts-for-all',
+    bug: 'a key of a tenant sees the ads of the tenant alone, and posts clicks of any',
+    file: 'infra/keys/tenant.ts',
+    unit: 'test/unit/ingest/key-prefix.test.ts',
+    edits: [['return tenantOf(key)?.adIdPrefixes ?? (', 'return (']],
   },
   {
     name: 'tenants-overlap',

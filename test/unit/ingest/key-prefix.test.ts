@@ -2,7 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type ClickBatch, createClickParser } from '../../../ingest/click-batch.ts';
+import { bearer, keysInMemory } from '../../support/api-keys.ts';
 import { clicksOf } from '../../support/clicks.ts';
+import { ingest } from '../../support/documents.ts';
 
 const receivedAt = Date.parse('2026-03-01T12:00:00Z');
 
@@ -55,6 +57,26 @@ describe('clicks that are posted with a key for some ads', () => {
         message: 'ad_id is "other-1", but must begin with "shop-", as the API key is for those ads alone',
       },
     ]);
+  });
+
+  it.each([
+    ['with a prefix', { adIdPrefix: 'shop-' }, '"shop-"'],
+    ['of a tenant', { tenant: { id: 'shop', adIdPrefixes: ['shop-', 'kiosk.'] } }, '"shop-" or "kiosk."'],
+  ])('are rejected by ingest if the key %s is for others', async (_, wanted, rule) => {
+    const keys = keysInMemory();
+    const http = await ingest({ API_KEYS: 'required' }, { keys });
+    const post = async (adId: string, key: string) => {
+      const headers = { ...bearer(key), 'content-type': 'application/json' };
+      const answer = await http.inject({ method: 'POST', url: '/v1/clicks', headers, payload: { ad_id: adId } });
+      return { status: answer.statusCode, rejected: answer.json().rejected };
+    };
+    const limited = keys.add({ scopes: ['ingest'], ...wanted });
+    const { status, rejected } = await post('other-1', limited);
+    expect({ status, rejected }).toMatchObject({
+      status: 400,
+      rejected: [{ code: 'forbidden_ad', message: expect.stringContaining(`must begin with ${rule}`) }],
+    });
+    await http.close();
   });
 
   it('are of any ad with a key that names none', () => {
