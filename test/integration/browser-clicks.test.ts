@@ -112,18 +112,23 @@ describe('a key of a page', () => {
     const body = JSON.stringify({ ad_id: 'ad-posted' });
     expect(await statusOf('/v1/clicks', { method: 'POST', headers, body })).toBe(403);
 
-    const other = madeAtTheBroker('--scope', 'ingest:public', '--origin', page, '--ad-id-prefix', 'ad-');
+    const env = { ADCLICKS_QUERY_API_URL: pipeline.queryApi.url, ADCLICKS_API_KEY: admin };
+    const options = ['--scope', 'ingest:public', '--origin', page, 'https://*.news.example', '--ad-id-prefix', 'ad-'];
+    const made = await eventually('the admin is known', async () => {
+      const ended = await adclicks(env, 'keys', 'create', '--label', 'a page', ...options);
+      return ended.code === 0 && ended;
+    });
+    const other = made.stdout.trim();
+    expect(other).toMatch(/^adclicks_pub_/);
+    const listed = await adclicks(env, 'keys', 'list');
+    expect(listed.stdout).toContain(`ad-… from ${page}, https://*.news.example`);
     const send = () =>
       statusOf(`/b?k=${other}`, {
         ...{ method: 'POST', headers: { origin: page } },
         body: JSON.stringify({ ad_id: 'ad-revoked', event_id: 'e1' }),
       });
     await eventually('it is known', async () => (await send()) === 204);
-    const env = { ADCLICKS_QUERY_API_URL: pipeline.queryApi.url, ADCLICKS_API_KEY: admin };
-    const revoked = await eventually('the admin is known', async () => {
-      const ended = await adclicks(env, 'keys', 'revoke', parseKeyText(other)?.keyId ?? '');
-      return ended.code === 0 && ended;
-    });
+    const revoked = await adclicks(env, 'keys', 'revoke', parseKeyText(other)?.keyId ?? '');
     expect(revoked.stdout).toContain('is revoked');
     await eventually('it is refused', async () => (await send()) === 401);
   });

@@ -1,4 +1,5 @@
 /** What pages send, over HTTP: which clicks are kept, as which click, and what becomes of the others. */
+import { gzipSync } from 'node:zlib';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../../infra/config.ts';
@@ -191,6 +192,18 @@ describe('a beacon', () => {
     const { beacon, state } = await setUp();
     expect((await beacon(body, { 'content-type': type })).status).toBe(status);
     expect(state.appended).toEqual([]);
+  });
+
+  it('may be gzip, which inflates to no more than a beacon may have', async () => {
+    const { key, state } = await setUp();
+    const send = async (body: string) => {
+      const headers = { origin: page, 'content-type': text, 'content-encoding': 'gzip' };
+      const answer = await http?.inject({ method: 'POST', url: `/b?k=${key}`, headers, payload: gzipSync(body) });
+      return answer?.statusCode;
+    };
+    expect(await send(JSON.stringify(one))).toBe(204);
+    expect(await send(`${JSON.stringify(one)}${' '.repeat(16_384)}`)).toBe(413);
+    expect(state.appended).toHaveLength(1);
   });
 
   it('weighs as many clicks as it has in the limit of its client', async () => {
