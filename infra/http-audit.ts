@@ -5,13 +5,14 @@
  * - every request of a route that needs a key and is not a read (`act`);
  * - every read of a route that needs `read:personal` or `admin`, every read with a parameter that asks for one person's
  *   clicks, and exports, which say `audit: 'read'` in their config (`read`);
+ * - every sign-in, by a route that says `audit: 'sign-in'`;
  * - every request that got 403 although its key is valid (`refused`). This is also for servers whose acts are recorded
  *   elsewhere: posted clicks are in the log themselves.
  *
  * A request whose record cannot be written is not carried out, and gets 503. A request that breaks a rule of its route
  * (400) is not recorded, because nothing was attempted that could have happened.
  */
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Asked, Asker } from './audit/audit-record.ts';
 import { withoutKey } from './audit/audit-record.ts';
 import type { AuditTrail, Ended } from './audit/audit-trail.ts';
@@ -25,8 +26,11 @@ import { Problem } from './problem.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** `read`: its reads are recorded, although they need neither `read:personal` nor `admin`. */
-    audit?: 'read';
+    /**
+     * `read`: its reads are recorded, although they need neither `read:personal` nor `admin`. `sign-in`: it is open,
+     * and sets `request.apiKey` where somebody has signed in, which is recorded before the answer is sent.
+     */
+    audit?: 'read' | 'sign-in';
   }
 }
 
@@ -49,8 +53,19 @@ export function auditRequests(http: Http, { trail, clients, personalParameters =
       throw error;
     }
   });
+  /** Its cookie is not sent if that cannot be recorded. */
+  const signedIn = async (request: FastifyRequest, reply: FastifyReply) => {
+    const isSignIn = request.routeOptions.config.audit === 'sign-in' && request.apiKey && reply.statusCode < 300;
+    if (!isSignIn) return undefined;
+    try {
+      return await trail.read(askedBy(request, clients, 'sign-in'));
+    } catch (error) {
+      reply.removeHeader('set-cookie');
+      throw error instanceof Retryable ? unrecorded() : error;
+    }
+  };
   http.addHook('onSend', async (request, reply) => {
-    const end = running.get(request);
+    const end = running.get(request) ?? (await signedIn(request, reply));
     running.delete(request);
     await end?.(reply.statusCode);
   });
