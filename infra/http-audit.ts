@@ -5,14 +5,14 @@
  * - every request of a route that needs a key and is not a read (`act`);
  * - every read of a route that needs `read:personal` or `admin`, every read with a parameter that asks for one person's
  *   clicks, and exports, which say `audit: 'read'` in their config (`read`);
- * - signing in, which its route records when it knows by which key (`recordRequest`);
+ * - every sign-in, by a route that says `audit: 'sign-in'`;
  * - every request that got 403 although its key is valid (`refused`). This is also for servers whose acts are recorded
  *   elsewhere: posted clicks are in the log themselves.
  *
  * A request whose record cannot be written is not carried out, and gets 503. A request that breaks a rule of its route
  * (400) is not recorded, because nothing was attempted that could have happened.
  */
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Asked, Asker } from './audit/audit-record.ts';
 import { withoutKey } from './audit/audit-record.ts';
 import type { AuditTrail, Ended } from './audit/audit-trail.ts';
@@ -27,8 +27,11 @@ import { OwnQuotasSchema } from './quotas/quotas.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** `read`: its reads are recorded, although they need neither `read:personal` nor `admin`. */
-    audit?: 'read';
+    /**
+     * `read`: its reads are recorded, although they need neither `read:personal` nor `admin`. `sign-in`: it is open,
+     * and sets `request.apiKey` where somebody has signed in, which is recorded before the answer is sent.
+     */
+    audit?: 'read' | 'sign-in';
   }
 }
 
@@ -43,30 +46,30 @@ export function auditRequests(http: Http, { trail, clients, personalParameters =
   const running = new WeakMap<FastifyRequest, Ended>();
   http.addHook('preHandler', async request => {
     const kind = auditedAs(request, personalParameters);
-    if (kind !== undefined) running.set(request, await recordRequest(kind, request, { trail, clients }));
+    if (kind === undefined) return;
+    try {
+      running.set(request, await trail[kind](askedBy(request, clients, kind)));
+    } catch (error) {
+      if (error instanceof Retryable) throw unrecorded();
+      throw error;
+    }
   });
+  /** Its cookie is not sent if that cannot be recorded. */
+  const signedIn = async (request: FastifyRequest, reply: FastifyReply) => {
+    const isSignIn = request.routeOptions.config.audit === 'sign-in' && request.apiKey && reply.statusCode < 300;
+    if (!isSignIn) return undefined;
+    try {
+      return await trail.read(askedBy(request, clients, 'sign-in'));
+    } catch (error) {
+      reply.removeHeader('set-cookie');
+      throw error instanceof Retryable ? unrecorded() : error;
+    }
+  };
   http.addHook('onSend', async (request, reply) => {
-    const end = running.get(request);
+    const end = running.get(request) ?? (await signedIn(request, reply));
     running.delete(request);
     await end?.(reply.statusCode);
   });
-}
-
-/**
- * Records one request as it is now, with the key that it has. For a route that finds out itself who asks.
- * @throws Problem 503 when it cannot be recorded
- */
-export async function recordRequest(
-  kind: 'act' | 'read',
-  request: FastifyRequest,
-  { trail, clients }: Pick<AuditedServer, 'trail' | 'clients'>,
-): Promise<Ended> {
-  try {
-    return await trail[kind](askedBy(request, clients, kind));
-  } catch (error) {
-    if (error instanceof Retryable) throw unrecorded();
-    throw error;
-  }
 }
 
 /** Records requests that got 403 although their key is valid. */

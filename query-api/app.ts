@@ -158,7 +158,7 @@ export async function buildQueryApi({
     ...{ ...store, config, clients, replicas, nodes, nodePositions: patient.nodePositions },
     ...{ stalls, logEnds, live, partitions, requests, now, wait },
     ...{ keyBook: keys.book, readKeysToEnd: keys.readToEnd, appendKeyChange },
-    ...{ storeFor, routing: splitAds, audit, ...signIn },
+    ...{ storeFor, routing: splitAds, ...signIn },
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
     keptForms: createKeptForms(privacyKeysOf(config)),
     ...{ maxOpen: config.JOBS_MAX_OPEN, maxOpenPerClient: config.JOBS_MAX_OPEN_PER_CLIENT, quotas, rawSeconds },

@@ -4,8 +4,12 @@
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { FastifyInstance, RouteOptions } from 'fastify';
+import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Http } from '../../infra/http.ts';
+import { loadConfig, ProcessConfig } from '../../infra/config.ts';
+import { createHttp, type Http } from '../../infra/http.ts';
+import { auditRequests } from '../../infra/http-audit.ts';
+import { createClients } from '../../infra/http-clients.ts';
 import { bearer, keysInMemory } from '../support/api-keys.ts';
 import { type AuditInMemory, auditInMemory } from '../support/audit-in-memory.ts';
 import { ingest, queryApi } from '../support/documents.ts';
@@ -260,6 +264,43 @@ describe('an act', () => {
     const { statusCode } = await http.inject({ ...request, payload: { label: 'x', scopes: ['read'] } });
     expect(statusCode).toBe(200);
     expect(audit.written.map(({ status }) => status)).toEqual([0]);
+  });
+});
+
+describe('a sign-in', () => {
+  const signIn = async (audit: AuditInMemory) => {
+    const clients = createClients();
+    http = await createHttp({
+      ...{ title: 'test', description: '', log: pino({ level: 'silent' }), bodyLimitBytes: 1_024, clients },
+      ...{ config: loadConfig(ProcessConfig, {}), servesPages: false, readiness: {} },
+    });
+    auditRequests(http, { trail: audit.trail, clients });
+    http.post('/v1/session', { config: { scope: 'open', audit: 'sign-in' } }, (request, reply) => {
+      const { api_key: text } = request.body as { api_key: string };
+      request.apiKey = keys.book.get(idOf(text));
+      if (request.apiKey) reply.header('set-cookie', 'session=secret');
+      return reply.code(request.apiKey ? 200 : 401).send({});
+    });
+    return async (text: string) =>
+      await http!.inject({ method: 'POST', url: '/v1/session', payload: { api_key: text } });
+  };
+
+  it('is recorded with the key that it was done with, and without the key itself', async () => {
+    const audit = auditInMemory();
+    const asking = await signIn(audit);
+    expect((await asking(all)).headers['set-cookie']).toBe('session=secret');
+    expect((await asking('adclicks_0000000000000000_x')).statusCode).toBe(401);
+    const entry = { kind: 'sign-in', action: 'POST /v1/session', by: idOf(all), parameters: { api_key: '***' } };
+    expect(audit.written).toMatchObject([entry]);
+  });
+
+  it('that cannot be recorded does not happen: there is no cookie', async () => {
+    const audit = auditInMemory();
+    audit.isAway = true;
+    const response = await (await signIn(audit))(all);
+    expect(response.statusCode).toBe(503);
+    expect(response.json()).toMatchObject({ code: 'unrecorded' });
+    expect(response.headers).not.toHaveProperty('set-cookie');
   });
 });
 

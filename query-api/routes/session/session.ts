@@ -7,9 +7,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
-import type { AuditTrail } from '../../../infra/audit/audit-trail.ts';
 import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
-import { recordRequest } from '../../../infra/http-audit.ts';
 import type { Clients } from '../../../infra/http-clients.ts';
 import { requireOwnPage, type SessionCookies } from '../../../infra/http-sessions.ts';
 import type { Key } from '../../../infra/keys/key-book.ts';
@@ -25,13 +23,12 @@ export interface SessionRoutesDeps {
   readonly sessions: SessionCookies;
   readonly clients: Pick<Clients, 'of'>;
   readonly sessionHours: number;
-  readonly audit: AuditTrail;
   /** Epoch ms. */
   readonly now: () => number;
 }
 
 export function routeSession(http: Http, deps: SessionRoutesDeps): void {
-  const { keyGate, sessions, clients, audit, now } = deps;
+  const { keyGate, sessions, clients, now } = deps;
   const common = { config: { scope: 'open' }, onRequest: forbidKeeping } as const;
   const signedOut = () => answerOf(keyGate, undefined, undefined);
 
@@ -44,19 +41,17 @@ export function routeSession(http: Http, deps: SessionRoutesDeps): void {
 
   http.post(
     '/v1/session',
-    { schema: signInSchema, ...common, preValidation: refuseOtherBody },
+    { schema: signInSchema, ...common, config: signInConfig, preValidation: refuseOtherBody },
     async (request, reply) => {
       requireOwnPage(request.raw);
       const text = request.body.api_key.trim();
       const key = keyGate.signIn(text, clients.of(request.raw));
       request.apiKey = key;
       refuseUseless(key, text);
-      const ended = await recordRequest('act', request, { trail: audit, clients });
       const until = Math.min(now() + deps.sessionHours * 3_600_000, key.created.expires_at ?? Number.POSITIVE_INFINITY);
       const maxAgeS = Math.ceil((until - now()) / 1_000);
       const session = mintSession(text, { keyId: key.id, until });
       reply.header('set-cookie', sessions.set(request.raw, session, maxAgeS));
-      await ended(200);
       return answerOf(keyGate, key, until);
     },
   );
@@ -67,6 +62,8 @@ export function routeSession(http: Http, deps: SessionRoutesDeps): void {
     return signedOut();
   });
 }
+
+const signInConfig = { scope: 'open', audit: 'sign-in' } as const;
 
 /** Runs before the validator, which would repeat in its answer what was sent. */
 async function refuseOtherBody({ body }: FastifyRequest): Promise<void> {

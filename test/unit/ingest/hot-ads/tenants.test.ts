@@ -9,7 +9,7 @@ type Click = readonly [adId: string, client: string];
 
 /** Looks at every click. */
 function readingsOf(clicks: readonly Click[]): ReadonlyMap<string, AdReading> {
-  const detector = new HotAdDetector({ slotMs: 10_000, sampleEvery: 1, random: () => 0 });
+  const detector = new HotAdDetector({ slotMs: 10_000, random: () => 0 });
   for (const click of clicks) detector.see(...click);
   return new Map(detector.turn().map(reading => [reading.adId, reading]));
 }
