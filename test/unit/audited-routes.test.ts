@@ -145,7 +145,7 @@ describe('the audit log', () => {
     expect((await signIn(all)).statusCode).toBe(200);
     await audit.trail[Symbol.asyncDispose]();
     const entry = {
-      kind: 'act',
+      kind: 'sign-in',
       action: 'POST /v1/session',
       by: idOf(all),
       name: 'the operator',
