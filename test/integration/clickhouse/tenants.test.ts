@@ -253,6 +253,18 @@ async function answer({ http }: World, url: string, key: string, more: Record<st
   return { status: statusCode, headers: JSON.stringify(said).replace(/[0-9a-f]{32}/g, 'trace'), body };
 }
 
+/** Where two answers differ first. Answers may have megabytes, of which a report would show each line. */
+function differenceOf(whole: Awaited<ReturnType<typeof answer>>, alone: typeof whole) {
+  for (const part of ['status', 'headers', 'body'] as const) {
+    const [a, b] = [`${whole[part]}`, `${alone[part]}`];
+    if (a === b) continue;
+    let at = 0;
+    while (a[at] === b[at]) at++;
+    return { part, at, whole: a.slice(at, at + 200), alone: b.slice(at, at + 200) };
+  }
+  return {};
+}
+
 /** A place that is asked about: an ad of one's own, of the other tenant, of nobody, and one that nobody has clicked. */
 const askedAds = ['acme-0', 'acme-1', 'shop-0', 'shop-1', 'kiosk.1', 'news-1', 'acme', 'acme-none'];
 
@@ -268,7 +280,7 @@ describe.each(names)('whatever is asked with the key of tenant %s', name => {
           await answer(worlds.whole, url, keyOf[name]),
           await answer(worlds[name], url, keyOf[name]),
         ];
-        expect({ url, ...whole }).toEqual({ url, ...alone });
+        expect({ url, ...differenceOf(whole, alone) }).toEqual({ url });
         expect(whole.headers).toContain(`"x-tenant":"${name}"`);
         const foreign = [...ads[other], ...others.filter(ad => !url.includes(ad))].filter(ad => !url.includes(ad));
         // An id of somebody else may be the beginning of one's own.
@@ -287,7 +299,7 @@ describe.each(names)('whatever is asked with the key of tenant %s', name => {
           await answer(worlds.whole, url, keyOf[name]),
           await answer(worlds[name], url, keyOf[name]),
         ];
-        expect({ url, ...whole }).toEqual({ url, ...alone });
+        expect({ url, ...differenceOf(whole, alone) }).toEqual({ url });
         const { next_cursor } = JSON.parse(whole.body);
         if (next_cursor === null) break;
         cursor = `&cursor=${next_cursor}`;
