@@ -14,7 +14,7 @@
 import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import type { Clients } from './http-clients.ts';
 import type { Http } from './http-instance.ts';
-import { requireOwnPage, type SessionCookies } from './http-sessions.ts';
+import { refuseOtherSites, requireOwnPage, type SessionCookies } from './http-sessions.ts';
 import type { Key } from './keys/key-book.ts';
 import type { KeyGate } from './keys/key-gate.ts';
 import { publicScope, type Scope, scopes } from './keys/scopes.ts';
@@ -102,6 +102,8 @@ export function admission(
       }
     };
     const key = session === undefined ? keys.admit(authorization, needed, client, asked) : inSession(session);
+    if (key === undefined && keys.mode === 'optional' && !/^(GET|HEAD|OPTIONS)$/.test(request.method))
+      refuseOtherSites(request.raw);
     if (key?.created.tenant !== undefined) refuseTenant(key, asked(), tenants, request.query, refusedToTenants);
     request.apiKey = key;
   };

@@ -50,6 +50,27 @@ export function requireOwnPage(request: IncomingMessage): void {
 }
 
 /**
+ * For a request that changes something and needs no key, on a machine whose user looks at pages of others: any of them
+ * could have his browser send it. Programs say neither of the two headers. @throws Problem
+ */
+export function refuseOtherSites({ headers }: IncomingMessage): void {
+  const site = headers['sec-fetch-site'];
+  const isOther = site === undefined ? !isOriginOf(headers) : site === 'cross-site' || site === 'same-site';
+  if (!isOther) return;
+  const detail =
+    'a page of another site has caused this request, which has no API key: send one as Authorization: Bearer adclicks_…, or a public key';
+  throw new Problem(403, 'cross_site', detail);
+}
+
+/** Whether a page of this service has caused the request, or none, as far as `Origin` says. */
+function isOriginOf({ origin, host = '' }: IncomingMessage['headers']): boolean {
+  if (origin === undefined) return true;
+  if (!URL.canParse(origin)) return false;
+  const { protocol, host: hostOfPage } = new URL(origin);
+  return URL.canParse(`${protocol}//${host}`) && new URL(`${protocol}//${host}`).host === hostOfPage;
+}
+
+/**
  * Browsers say in `Sec-Fetch-Site` who has caused a request, if it goes to this machine or over TLS. Otherwise they say at
  * least in `Origin` which page has caused a request that may change something.
  */
@@ -57,9 +78,5 @@ function isOfOwnPage({ headers, method }: IncomingMessage): boolean {
   const changesNothing = method === 'GET' || method === 'HEAD';
   const site = headers['sec-fetch-site'];
   if (site !== undefined) return site === 'same-origin' || (site === 'none' && changesNothing);
-  const { origin, host = '' } = headers;
-  if (origin === undefined) return changesNothing;
-  if (!URL.canParse(origin)) return false;
-  const { protocol, host: hostOfPage } = new URL(origin);
-  return URL.canParse(`${protocol}//${host}`) && new URL(`${protocol}//${host}`).host === hostOfPage;
+  return headers.origin === undefined ? changesNothing : isOriginOf(headers);
 }

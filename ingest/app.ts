@@ -84,7 +84,7 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
   const safeLanding = config.INGEST_LINK_SAFE_LANDING;
   const keep = createKeepClick({ clickLog, spool, ...(deps.kept && { kept: deps.kept }) });
   routeLinks(http, { clients, clickLog, keep, log, keys: linkKeys, safeLanding, now });
-  routeBrowserClicks(http, { clients, rateLimit, clickLog, keep, log, now });
+  routeBrowserClicks(http, { clients, rateLimit, takeFurther: keyLimits.takeFurther, clickLog, keep, log, now });
   return http;
 }
 
@@ -133,7 +133,7 @@ function routeClicks(
       const posting = { receivedAt: now(), isStrict, adIdPrefixes: writableWith(request.apiKey) };
       const { taken } = await judge(client, request.body, format, posting, batch => {
         rateLimit.charge(client, Math.max(batch.lines.count + batch.rejectedTotal - costKib, 0));
-        keyLimits.take(request.apiKey, batch);
+        keyLimits.takeFurther(request.apiKey, batch.lines.count + batch.rejectedTotal - 1);
         // While the clicks wait for Kafka, their lines count as buffered. The body must not stay in memory in addition.
         request.body = undefined;
         return accept({ clickLog, waiting, client, trace, unknown }, batch);

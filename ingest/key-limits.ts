@@ -10,7 +10,6 @@ import { quotasOf } from '../infra/quotas/config.ts';
 import type { QuotaMembers } from '../infra/quotas/quota-members.ts';
 import type { QuotaShares } from '../infra/quotas/quota-shares.ts';
 import { rateLimitFields } from '../infra/quotas/rate-limit-fields.ts';
-import type { ClickBatch } from './click-batch.ts';
 import type { IngestConfig } from './config.ts';
 
 export interface KeyLimits {
@@ -20,8 +19,11 @@ export interface KeyLimits {
   withinQuotas(request: FastifyRequest, reply: FastifyReply, key: Key): void;
   /** A body without an announced length is held from when it is there. @throws Problem 429 */
   holdUnannounced(request: FastifyRequest, reply: FastifyReply, bytes: number): void;
-  /** Takes the batch whole, or refuses it whole. @throws Problem 429 */
-  take(key: Key | undefined, batch: ClickBatch): void;
+  /**
+   * Takes the clicks of a request beyond the first, which was taken before the body was read: all of them, or none.
+   * @throws Problem 429
+   */
+  takeFurther(key: Key | undefined, clicks: number): void;
   /** Tells the client when little is left. */
   tell(reply: FastifyReply, key: Key | undefined): void;
 }
@@ -51,8 +53,8 @@ export function createKeyLimits({ config, clients, shares, log }: KeyLimitsDeps)
     holdUnannounced({ apiKey, raw: { headers } }, reply, bytes) {
       if (apiKey && headers['content-length'] === undefined) holdBytes(apiKey, reply, bytes);
     },
-    take(key, { lines, rejectedTotal }) {
-      if (key) quotas.takeClicks(key, lines.count + rejectedTotal - 1);
+    takeFurther(key, clicks) {
+      if (key) quotas.takeClicks(key, clicks);
     },
     tell(reply, key) {
       const left = key && quotas.littleLeft(key);

@@ -40,6 +40,7 @@ export const rowsOfTables: Readonly<Record<string, 'ad' | 'none' | 'all'>> = {
   conservation_seal: 'none',
   conservation_check: 'none',
   replica_check: 'none',
+  audit_record: 'none',
   // Its filters name the users and addresses of others.
   stored_filter: 'none',
   // How far counting has come, which an answer says, and which recounts are visible.

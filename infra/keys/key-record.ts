@@ -107,11 +107,10 @@ export function keyRecord({ kind, ...value }: KeyChange): OutgoingRecord {
  */
 function formatOf(kind: string, value: unknown): 1 | 2 {
   if (kind !== 'created' || typeof value !== 'object' || value === null) return 1;
-  const isLimited = (['tenant', 'quotas', 'origins'] as const).some(
-    name => name in value && value[name as never] !== undefined,
-  );
-  return isLimited ? 2 : 1;
+  return Object.entries(value).some(([name, given]) => given !== undefined && limits.includes(name)) ? 2 : 1;
 }
+
+const limits = ['tenant', 'quotas', 'origins'];
 
 function parsed(text: string): unknown {
   try {

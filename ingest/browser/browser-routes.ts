@@ -11,6 +11,7 @@ import { Retryable } from '../../infra/errors.ts';
 import { type Http, Problem, refuseOtherMethods } from '../../infra/http.ts';
 import type { Clients } from '../../infra/http-clients.ts';
 import type { RateLimit } from '../../infra/http-rate-limit.ts';
+import type { Key } from '../../infra/keys/key-book.ts';
 import { publicScope } from '../../infra/keys/scopes.ts';
 import type { Logger } from '../../infra/log.ts';
 import { counter } from '../../infra/metrics.ts';
@@ -34,6 +35,8 @@ export interface BrowserRouteDeps {
   readonly log: Logger;
   readonly clients: Clients;
   readonly rateLimit: RateLimit;
+  /** Takes clicks beyond the first out of the quota of the key. @throws Problem 429 */
+  readonly takeFurther: (key: Key | undefined, clicks: number) => void;
   /** Epoch ms. */
   readonly now: () => number;
 }
@@ -43,7 +46,7 @@ const preflightMaxAgeS = 7_200;
 const scriptMaxAgeS = 3_600;
 
 export function routeBrowserClicks(http: Http, deps: BrowserRouteDeps): void {
-  const { clients, rateLimit } = deps;
+  const { clients, rateLimit, takeFurther } = deps;
   const { allowPage, accept, sendingOf } = browserClicks(deps);
   const common = { config: { scope: publicScope }, validatorCompiler: () => () => true } as const;
 
@@ -68,6 +71,7 @@ export function routeBrowserClicks(http: Http, deps: BrowserRouteDeps): void {
     const verdicts = beaconClicks(body, isJson, sendingOf(request));
     // One was taken when the request arrived.
     rateLimit.charge(clients.of(request.raw), verdicts.length - 1);
+    takeFurther(request.apiKey, verdicts.length - 1);
     await accept(request, 'beacon', verdicts);
     return withoutBody(reply);
   });

@@ -25,13 +25,14 @@ export const lengths = { '15m': 15 * minute, '1h': hour, '6h': 6 * hour, '24h': 
 
 /**
  * `of` gives the first day of the range, and the day after its last one. The latter is undefined if the range ends now.
- * @typedef {{ text: string, title?: string, of(date: CalendarDay): [CalendarDay, CalendarDay | undefined] }} CalendarRange
+ * @typedef {{ text: string, title?: string, of(date: CalendarDay, zone: string): [CalendarDay, CalendarDay | undefined] }} CalendarRange
  */
 
 /** Ranges of the calendar. @type {Readonly<Record<string, CalendarRange>>} */
 export const calendar = {
   today: { text: 'Today', of: date => [date, undefined] },
-  yesterday: { text: 'Yesterday', of: date => [{ ...date, day: date.day - 1 }, date] },
+  // Samoa had no 30 December in 2011: the day before is asked of the clock.
+  yesterday: { text: 'Yesterday', of: (date, zone) => [dateAt(startOfDay(date, zone) - 1, zone), date] },
   'last-week': {
     text: 'Last week',
     title: 'Monday to Sunday',
@@ -70,7 +71,7 @@ export function rangeOf({ range = standard, from, to }, zone, now = serverTime()
   const end = Math.floor(now / minute) * minute + minute;
   const named = own(calendar, range);
   if (named) {
-    const [first, last] = named.of(dateAt(now, zone));
+    const [first, last] = named.of(dateAt(now, zone), zone);
     return ranged(startOfDay(first, zone), last ? startOfDay(last, zone) : end, last === undefined);
   }
   return ranged(end - (own(lengths, range) ?? lengths[standard]), end, true);

@@ -3229,7 +3229,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a form of another site changes something with the session of who looks at it',
     file: 'infra/http-keys.ts',
     unit: 'test/unit/query-api/keys/session.test.ts',
-    edits: [['    requireOwnPage(request.raw);\n    try {', '    try {']],
+    edits: [['      requireOwnPage(request.raw);\n', '']],
   },
   {
     name: 'same-site-is-trusted',
@@ -3252,8 +3252,8 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/keys/session.test.ts',
     edits: [
       [
-        '      refuseGuesser(text.slice(...idPlace), client, now());\n      return keyOf(text, client);',
-        '      return keyOf(text, client);',
+        '      return keyOf(text, client, notInBody);',
+        '      return checked(keys.check(text, now()), client, now(), notInBody);',
       ],
     ],
   },
@@ -3277,8 +3277,8 @@ export const mutations: readonly Mutation[] = [
     edits: [
       ["  await allowOrigins(http, options.origins ?? '');\n", ''],
       [
-        'admit: admission(clients, options) });\n',
-        "admit: admission(clients, options) });\n  await allowOrigins(http, options.origins ?? '');\n",
+        'admit: admission(clients, options), withinQuotas });\n',
+        "admit: admission(clients, options), withinQuotas });\n  await allowOrigins(http, options.origins ?? '');\n",
       ],
     ],
   },
@@ -3348,12 +3348,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a batch of 10,000 clicks costs as much of the quota as a single one',
     file: 'ingest/key-limits.ts',
     unit: 'test/unit/ingest/key-limits.test.ts',
-    edits: [
-      [
-        'quotas.takeClicks(key, lines.count + rejectedTotal - 1)',
-        'quotas.takeClicks(key, 0 * (lines.count + rejectedTotal))',
-      ],
-    ],
+    edits: [['quotas.takeClicks(key, clicks)', 'quotas.takeClicks(key, 0 * clicks)']],
   },
   {
     name: 'retry-after-too-short',
@@ -3368,10 +3363,10 @@ export const mutations: readonly Mutation[] = [
     file: 'ingest/app.ts',
     unit: 'test/unit/ingest/key-limits.test.ts',
     edits: [
-      ['keyLimits.take(request.apiKey, batch);\n', '\n'],
+      ['keyLimits.takeFurther(request.apiKey, batch.lines.count + batch.rejectedTotal - 1);\n', '\n'],
       [
         'return accept({ clickLog, waiting, client, trace, unknown }, batch);',
-        'const accepted = accept({ clickLog, waiting, client, trace, unknown }, batch);\n        keyLimits.take(request.apiKey, batch);\n        return accepted;',
+        'const accepted = accept({ clickLog, waiting, client, trace, unknown }, batch);\n        keyLimits.takeFurther(request.apiKey, batch.lines.count + batch.rejectedTotal - 1);\n        return accepted;',
       ],
     ],
   },
@@ -3394,7 +3389,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a key that is made with quotas of its own has the format that a release before reads: there it has none',
     file: 'infra/keys/key-record.ts',
     unit: 'test/unit/infra/keys/key-book.test.ts',
-    edits: [['change.quotas !== undefined ? 2 : 1', 'change.quotas !== undefined ? 1 : 1']],
+    edits: [["'tenant', 'quotas', 'origins'", "'tenant', 'origins'"]],
   },
   {
     name: 'guessing-keys-costs-nothing',
@@ -3500,7 +3495,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a key of a tenant is written so that a release without tenants takes it for a key for all ads',
     file: 'infra/keys/key-record.ts',
     unit: 'test/unit/infra/keys/key-book.test.ts',
-    edits: [['value.tenant !== undefined ? 2 : 1', 'value.tenant !== undefined ? 1 : 1']],
+    edits: [["'tenant', 'quotas', 'origins'", "'quotas', 'origins'"]],
   },
   {
     name: 'tenant-posts-for-all',
@@ -3596,7 +3591,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a public key is a record that older processes read: they let it in from every page',
     file: 'infra/keys/key-record.ts',
     unit: 'test/unit/infra/keys/key-book.test.ts',
-    edits: [['value.origins !== undefined ? 2 : 1', 'value.origins !== undefined ? 1 : 1']],
+    edits: [["'tenant', 'quotas', 'origins'", "'tenant', 'quotas'"]],
   },
   {
     name: 'page-click-of-any-ad',

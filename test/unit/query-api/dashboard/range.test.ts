@@ -41,6 +41,15 @@ const zones = [
 ];
 const anyTime = fc.integer({ min: at('2005-01-01T00:00:00Z') / minuteMs, max: at('2030-01-01T00:00:00Z') / minuteMs });
 
+it('yesterday is the last day that there was, where a day was left out of the calendar', () => {
+  const now = at('2011-12-30T10:00:00Z');
+  const { from, to } = rangeOf({ range: 'yesterday' }, 'Pacific/Apia', now);
+  expect([from, to].map(time => new Date(time).toISOString())).toEqual([
+    '2011-12-29T10:00:00.000Z',
+    '2011-12-30T10:00:00.000Z',
+  ]);
+});
+
 describe.each(zones)('in %s', zone => {
   it('a day of the calendar begins and ends when it does for the server', () => {
     fc.assert(
