@@ -3437,13 +3437,6 @@ export const mutations: readonly Mutation[] = [
     edits: [['createLateClicks({ clickhouse, now })', 'createLateClicks({ clickhouse: options.clickhouse, now })']],
   },
   {
-    name: 'tenant-gets-the-sums-of-all',
-    bug: 'sums of a tenant are looked up in those of all ads together, of which it may see none',
-    file: 'query-api/store/rollup/rolled-rows.ts',
-    integration: 'test/integration/clickhouse/tenants.test.ts',
-    edits: [['if (adIds.length === 0 && useSums)', 'if (adIds.length === 0 && useSums !== undefined)']],
-  },
-  {
     name: 'tenant-unsure-because-of-others',
     bug: 'an ad of somebody else that is split makes the answers of a tenant provisional',
     file: 'query-api/store/ad-store.ts',
@@ -3456,18 +3449,6 @@ export const mutations: readonly Mutation[] = [
     file: 'infra/clickhouse/ads-filter.ts',
     integration: 'test/integration/clickhouse/tenants.test.ts',
     edits: [['const isOurs = adIdPrefixes.map(', 'const isOurs = adIdPrefixes.slice(0, 1).map(']],
-  },
-  {
-    name: 'tenant-in-the-default-database',
-    bug: 'the tables that are limited are those of the database that most people use, and not of the one that is read',
-    file: 'infra/clickhouse/ads-filter.ts',
-    integration: 'test/integration/clickhouse/tenants.test.ts',
-    edits: [
-      [
-        'adIdPrefixes: readonly string[]): ClickHouseSettings {',
-        "adIdPrefixes: readonly string[]): ClickHouseSettings {\n  database = 'default';",
-      ],
-    ],
   },
   {
     name: 'tag-shared-by-tenants',
