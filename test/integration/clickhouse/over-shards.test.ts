@@ -160,10 +160,12 @@ const asked: Record<string, readonly string[]> = {
   getReconciliation: [`/v1/reconciliations/${noJob}`],
 };
 
-/** These say the same of any store. */
+/** These say the same of any store, or need a key that is not here: each node has the whole audit log. */
 const isNone = new Set([
   'getPartitions',
   'listKeys',
+  'listAudit',
+  'getSession',
   'listen',
   'getHealth',
   'getReadiness',
