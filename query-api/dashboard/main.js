@@ -38,11 +38,30 @@ const account = createAccount(byId('account'));
 /** @type {Shown} */
 let shown = { update: () => undefined, close: () => undefined };
 
-/** @param {View} view @returns {Place} */
-const placeOf = view => (needsSignIn() ? 'sign-in' : view);
+/** What is about the pipeline as a whole is not answered to a tenant. */
+const wholeViews = ['operations', 'replay'];
 
-async function show() {
-  const address = readAddress();
+/** Whose ads the page shows, if they are not all: live events say it. @type {string | null} */
+let tenant = null;
+
+/** @param {string | null} of */
+function showTenant(of) {
+  if (of === tenant) return;
+  tenant = of;
+  const element = byId('tenant');
+  element.hidden = tenant === null;
+  setText(element, tenant === null ? '' : `Ads of ${tenant}`);
+  showLinks(readAddress());
+}
+
+/** Whether there is nothing in the view for who is signed in. @param {View | undefined} view */
+function isClosed(view) {
+  if (view === 'keys') return !may('admin');
+  return tenant !== null && view !== undefined && wholeViews.includes(view);
+}
+
+/** @param {Address} address */
+function showLinks(address) {
   /** @type {NodeListOf<HTMLAnchorElement>} */
   const links = document.querySelectorAll('a[data-view]');
   for (const link of links) {
@@ -51,10 +70,18 @@ async function show() {
     const { range, from, to, country, filter } = link.matches('.brand') ? {} : address;
     const view = views.find(view => view === link.dataset.view);
     link.href = hrefOf({ view, range, from, to, country, filter });
-    link.hidden = !link.matches('.brand') && (needsSignIn() || (view === 'keys' && !may('admin')));
+    link.hidden = !link.matches('.brand') && (needsSignIn() || isClosed(view));
     if (link.dataset.view === address.view && !link.matches('.brand')) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
+}
+
+/** @param {View} view @returns {Place} */
+const placeOf = view => (needsSignIn() ? 'sign-in' : view);
+
+async function show() {
+  const address = readAddress();
+  showLinks(address);
   const place = placeOf(address.view);
   account.show();
   document.title =
@@ -168,18 +195,3 @@ followSession();
 await loadSession();
 isStarted = true;
 follow();
-/** What is about the pipeline as a whole is not answered to a tenant. */
-const wholeViews = ['operations', 'replay'];
-
-/** Says whose ads the page shows, if they are not all. @param {string | null} tenant */
-function showTenant(tenant) {
-  const element = byId('tenant');
-  element.hidden = tenant === null;
-  setText(element, tenant === null ? '' : `Ads of ${tenant}`);
-  /** @type {NodeListOf<HTMLAnchorElement>} */
-  const links = document.querySelectorAll('nav a[data-view]');
-  for (const link of links) link.hidden = tenant !== null && wholeViews.includes(link.dataset.view ?? '');
-}
-
-startLive();
-show();
