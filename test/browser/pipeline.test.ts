@@ -83,6 +83,7 @@ describe('the live view', { timeout: 240_000 }, () => {
     await visitor.page.locator('#news').getByText('Kafka does not answer').waitFor();
     await pipeline.broker.restart();
     await visitor.page.locator('#pulse[data-state="live"]').waitFor({ timeout: 120_000 });
-    expect(visitor.complaints).toEqual([]);
+    // Lines in quarantine are about persons. That they are read cannot be recorded while Kafka is away.
+    expect(visitor.complaints.filter(complaint => !/503 .*\/v1\/quarantine\?/.test(complaint))).toEqual([]);
   });
 });

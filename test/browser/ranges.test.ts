@@ -63,7 +63,10 @@ afterEach(async () => {
 
 async function look(path: string, timezoneId: string): Promise<Page> {
   visitor = await visit(browser, server.url, { timezoneId });
+  // The page asks who is signed in before it asks for anything else.
+  const asks = visitor.page.waitForRequest('**/series?*');
   await visitor.goto(path);
+  await asks;
   return visitor.page;
 }
 

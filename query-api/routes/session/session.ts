@@ -32,9 +32,10 @@ export function routeSession(http: Http, deps: SessionRoutesDeps): void {
   const common = { config: { scope: 'open' }, onRequest: forbidKeeping } as const;
   const signedOut = () => answerOf(keyGate, undefined, undefined);
 
-  http.get('/v1/session', { schema: getSchema, ...common }, async ({ raw }, reply) => {
-    const session = sessions.in(raw);
-    const key = session === undefined ? undefined : keyGate.inForce({ authorization: undefined, session });
+  http.get('/v1/session', { schema: getSchema, ...common }, async ({ raw, headers: { authorization } }, reply) => {
+    // A proxy may add a key to what browsers send. As everywhere, the cookie is not looked at then.
+    const session = authorization === undefined ? sessions.in(raw) : undefined;
+    const key = keyGate.inForce({ authorization, session });
     if (session !== undefined && key === undefined) reply.header('set-cookie', sessions.remove(raw));
     return answerOf(keyGate, key, parseSession(session ?? '')?.until);
   });

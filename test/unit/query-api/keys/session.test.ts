@@ -127,6 +127,13 @@ describe('a browser that signs in', () => {
     expect({ body: out.json(), removed: isRemoved(out) }).toEqual({ body: nobody, removed: true });
   });
 
+  it('is who has the key that a proxy adds to its requests', async () => {
+    const { keys, send } = await setUp();
+    const added = bearer(keys.add({ scopes: ['read'], label: 'from the proxy' }));
+    const answer = await send('GET', '/v1/session', added);
+    expect(answer.json()).toMatchObject({ key: { label: 'from the proxy' }, may: ['read'], until: null });
+  });
+
   it('may do what everybody may where no key is needed, and with a key what the key may', async () => {
     const { keys, signIn, send } = await setUp({ API_KEYS: 'auto' });
     expect((await send('GET', '/v1/session')).json().may).toEqual(['ingest', 'read', 'read:personal', 'operate']);
