@@ -10,3 +10,4 @@ export const isRefused = gauge(
   '1 while the files of the certificate cannot be used, and the former one is in force',
 );
 export const reloads = counter('tls_reloads_total', 'Changes of the certificate files, by outcome', ['outcome']);
+for (const outcome of ['taken', 'refused']) reloads.inc({ outcome }, 0);
