@@ -49,7 +49,7 @@ export class KeyQuotas {
     if (at === undefined) return;
     // One click of this request was taken already.
     if (!at.bucket.has(0, at.rule, at.nowMs)) throw this.#used(at, 'clicks_per_second', 1);
-    at.bucket.take(others);
+    at.bucket.take(others, at.rule, at.nowMs);
     at.load.takes(others, false);
   }
 
@@ -59,7 +59,8 @@ export class KeyQuotas {
   }
 
   chargeRawRead(key: Key, seconds: number): void {
-    this.#bucketOf(key, 'raw_read_seconds_per_minute')?.bucket.take(seconds);
+    const at = this.#bucketOf(key, 'raw_read_seconds_per_minute');
+    at?.bucket.take(seconds, at.rule, at.nowMs);
   }
 
   /**
@@ -123,7 +124,7 @@ export class KeyQuotas {
     const at = this.#bucketOf(key, name);
     if (at === undefined) return;
     if (!at.bucket.has(Math.max(units, leastLevel), at.rule, at.nowMs)) throw this.#used(at, name, units);
-    at.bucket.take(units);
+    at.bucket.take(units, at.rule, at.nowMs);
     if (name === 'clicks_per_second') at.load.takes(units, true);
   }
 

@@ -33,8 +33,9 @@ export class TokenBucket {
     return this.level(rule, nowMs) >= units - roundingError;
   }
 
-  take(units: number): void {
-    this.#level -= units;
+  /** What had come back until now beyond the burst does not count: a full bucket that is taken from was full. */
+  take(units: number, rule: BucketRule, nowMs: number): void {
+    this.#level = this.level(rule, nowMs) - units;
   }
 
   /** Whole seconds until `units` are there, from 1 to an hour: who waits so long finds them, if nobody else takes them. */

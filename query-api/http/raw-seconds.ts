@@ -44,7 +44,7 @@ export function createRawSeconds({
       if (request.apiKey) quotas.admitRawRead(request.apiKey);
     },
     charge(request, seconds) {
-      if (perMinute > 0) bucketOf(clients.of(request.raw)).take(seconds);
+      if (perMinute > 0) bucketOf(clients.of(request.raw)).take(seconds, rule, now());
       if (request.apiKey) quotas.chargeRawRead(request.apiKey, seconds);
     },
   };

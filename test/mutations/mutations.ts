@@ -3337,6 +3337,20 @@ export const mutations: readonly Mutation[] = [
     edits: [['if (this.isCutOff(nowMs)) return 1 / this.size;', '']],
   },
   {
+    name: 'idle-time-comes-back',
+    bug: 'what is taken after a pause is taken from what the bucket held before it, and the pause then fills it once more',
+    file: 'infra/quotas/token-bucket.ts',
+    unit: 'test/unit/infra/quotas/token-bucket.test.ts',
+    edits: [['this.#level = this.level(rule, nowMs) - units', 'this.#level -= units']],
+  },
+  {
+    name: 'raw-seconds-of-nobody',
+    bug: 'seconds of raw reads are counted for no address: one client may hold all places all the time',
+    file: 'query-api/http/raw-seconds.ts',
+    unit: 'test/unit/query-api/raw-seconds.test.ts',
+    edits: [['if (perMinute > 0) bucketOf(clients.of(request.raw)).take(seconds, rule, now());', '']],
+  },
+  {
     name: 'bucket-beyond-its-burst',
     bug: 'what comes back is kept without end: a key that was silent for a day posts a day of clicks at once',
     file: 'infra/quotas/token-bucket.ts',

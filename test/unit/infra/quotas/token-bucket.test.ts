@@ -7,7 +7,7 @@ const rule = { perSecond: 10, burst: 20 };
 describe('a token bucket', () => {
   it('gives its burst at once, comes back evenly, and never holds more than its burst', () => {
     const bucket = new TokenBucket(20, 1_000);
-    bucket.take(20);
+    bucket.take(20, rule, 1_000);
     expect(bucket.has(1, rule, 1_000)).toBe(false);
     expect(bucket.has(1, rule, 1_100)).toBe(true);
     expect(bucket.level(rule, 1_500)).toBe(5);
@@ -16,10 +16,16 @@ describe('a token bucket', () => {
 
   it('has what was overdrawn made good before it gives anything', () => {
     const bucket = new TokenBucket(1, 0);
-    bucket.take(101);
+    bucket.take(101, rule, 0);
     expect(bucket.waitS(1, rule, 0)).toBe(11);
     expect(bucket.has(1, rule, 10_000)).toBe(false);
     expect(bucket.has(1, rule, 10_100)).toBe(true);
+  });
+
+  it('was full until it is taken from, however long nobody asked', () => {
+    const bucket = new TokenBucket(20, 0);
+    bucket.take(20, rule, 60_000);
+    expect(bucket.has(1, rule, 60_000)).toBe(false);
   });
 
   it('gives back nothing when its clock goes back', () => {
@@ -39,7 +45,7 @@ describe('a token bucket', () => {
         fc.integer({ min: 0, max: 5_000 }),
         (given: BucketRule, taken, passedMs) => {
           const bucket = new TokenBucket(given.burst, 0);
-          bucket.take(taken);
+          bucket.take(taken, given, 0);
           const waitS = bucket.waitS(1, given, passedMs);
           expect(waitS).toBeGreaterThanOrEqual(1);
           if (waitS < 3_600) expect(bucket.has(1, given, passedMs + waitS * 1_000)).toBe(true);
@@ -60,7 +66,7 @@ describe('a token bucket', () => {
           for (const [passedMs, units] of steps) {
             atMs += passedMs;
             if (!bucket.has(1, rule, atMs)) continue;
-            bucket.take(units);
+            bucket.take(units, rule, atMs);
             taken.push({ atMs, units });
           }
           for (let from = 0; from < taken.length; from++) {
