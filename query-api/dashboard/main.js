@@ -195,3 +195,4 @@ followSession();
 await loadSession();
 isStarted = true;
 follow();
+show();
