@@ -1,15 +1,22 @@
 /** Every answer over two shards is the one of a node that has all rows. */
+
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CellChange } from '../../../aggregator/restatement.ts';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
+import { onlyAds } from '../../../infra/clickhouse/only-ads.ts';
 import { createUncountedCheck } from '../../../query-api/jobs/conservation/uncounted-clicks.ts';
 import { createRestater } from '../../../query-api/jobs/recount/apply-changes.ts';
 import { createLateMinutes } from '../../../query-api/jobs/restate/late-minutes.ts';
 import { createRollUpLoop } from '../../../query-api/jobs/rollup/roll-up-loop.ts';
+import { createGroupQueries } from '../../../query-api/store/group-counts.ts';
 import { createConservationQueries } from '../../../query-api/store/jobs/conservation-rows.ts';
 import { createRecountQueries } from '../../../query-api/store/jobs/recount-rows.ts';
 import { createReconciliation } from '../../../query-api/store/jobs/sql-recount.ts';
+import { createQuarantineQueries } from '../../../query-api/store/quarantine.ts';
+import { createRawQueries } from '../../../query-api/store/raw-counts.ts';
+import { createBlockDirectory } from '../../../query-api/store/rollup/block-directory.ts';
+import { createTopQueries } from '../../../query-api/store/rollup/top-lists.ts';
 import { SeededRandom } from '../../simulation/seeded-random.ts';
 import { click } from '../../support/clicks.ts';
 import { countsOf } from '../../support/counted-clicks.ts';
@@ -216,6 +223,38 @@ describe('over two shards', () => {
 
   it.each(Object.entries(asked))('%s answers as one node does that has all', async (_, urls) => {
     await areSame(urls);
+  });
+
+  it('a reader of some ads alone finds those of all shards, and no others', async () => {
+    const prefixes = ['ad-1', 'hot-2'];
+    const timeouts = { timeoutMs: 30_000 };
+    const range = { from: start, to: finalUntil, isSettled: false, country: undefined };
+    const readsOf = (clickhouse: ClickHouse, shards: number) => {
+      const own = onlyAds(clickhouse, prefixes);
+      const byAd = createBlockDirectory(clickhouse, { ...timeouts, shards });
+      const groups = createGroupQueries(own, { ...timeouts, shards, byAd });
+      return [
+        async () => await createTopQueries(own, byAd, { ...timeouts, useLists: false }).popularAds(100, range),
+        async () => await groups.totals([], range),
+        async () => await groups.series([], 60 * minuteMs, range),
+        async () => await groups.adsByText({ prefix: '', text: 'o' }, 100, range),
+        async () =>
+          await createRawQueries(own, timeouts).popularAds(100, { ...range, adIds: [], filter: [], uniques: true }),
+        async () =>
+          await createQuarantineQueries(own, { ...timeouts, now: () => now }).byReason({
+            adId: undefined,
+            clicked: undefined,
+          }),
+      ];
+    };
+    const whole = readsOf(store.whole.clickhouse, 1);
+    for (const [i, read] of readsOf(store.replicas.clickhouse, 2).entries()) {
+      const found = await store.replicas.reading<unknown>(read);
+      expect(found, `read ${i}`).toEqual(await whole[i]?.());
+      const names = JSON.stringify(found).match(/(?<=")(ad|hot)-[0-9]+(?=")/g) ?? [];
+      expect(names.filter(name => !prefixes.some(prefix => name.startsWith(prefix)))).toEqual([]);
+      if (i === 0) expect(names.length).toBeGreaterThan(10);
+    }
   });
 
   it('who runs the jobs reads what he would of one node that has all', async () => {
