@@ -104,8 +104,9 @@ export function admission(
     const key = session === undefined ? keys.admit(authorization, needed, client, asked) : inSession(session);
     if (key === undefined && keys.mode === 'optional' && !/^(GET|HEAD|OPTIONS)$/.test(request.method))
       refuseOtherSites(request.raw);
-    if (key?.created.tenant !== undefined) refuseTenant(key, asked(), tenants, request.query, refusedToTenants);
+    // Before anything else is refused, so that the audit log knows whose key was not enough.
     request.apiKey = key;
+    if (key?.created.tenant !== undefined) refuseTenant(key, asked(), tenants, request.query, refusedToTenants);
   };
 }
 

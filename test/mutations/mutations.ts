@@ -3337,6 +3337,16 @@ export const mutations: readonly Mutation[] = [
     edits: [['if (this.isCutOff(nowMs)) return 1 / this.size;', '']],
   },
   {
+    name: 'tenant-refused-unrecorded',
+    bug: 'what is refused to a tenant is not in the audit log: a key that tries everything is not noticed',
+    file: 'infra/http-keys.ts',
+    unit: 'test/unit/audited-routes.test.ts',
+    edits: [
+      ['    request.apiKey = key;\n    if (key?.created.tenant', '    if (key?.created.tenant'],
+      ['request.query, refusedToTenants);\n', 'request.query, refusedToTenants);\n    request.apiKey = key;\n'],
+    ],
+  },
+  {
     name: 'idle-time-comes-back',
     bug: 'what is taken after a pause is taken from what the bucket held before it, and the pause then fills it once more',
     file: 'infra/quotas/token-bucket.ts',

@@ -133,6 +133,23 @@ describe('the audit log', () => {
     expect([...names, 'GET /v1/exports/ad_minutes'].sort()).toEqual(Object.keys(routes).sort());
   });
 
+  it('has what was refused to a tenant, whose key is valid', async () => {
+    const audit = auditInMemory();
+    const { asking } = await serve(audit);
+    const ofTenant = keys.add({
+      ...{ scopes: ['read', 'read:personal'], label: 'acme' },
+      tenant: { id: 'acme', adIdPrefixes: ['acme-'] },
+    });
+    expect((await asking('GET', '/v1/status', undefined, ofTenant)).statusCode).toBe(403);
+    expect((await asking('GET', '/v1/ads?filter=x', undefined, ofTenant)).statusCode).toBe(403);
+    await audit.trail[Symbol.asyncDispose]();
+    const refused = { kind: 'refused', by: idOf(ofTenant), name: 'acme' };
+    expect(audit.written.filter(({ step }) => step === 0)).toMatchObject([
+      { ...refused, action: 'GET /v1/status' },
+      { ...refused, action: 'GET /v1/ads' },
+    ]);
+  });
+
   it('has who has signed in, by which key, and from where, and never the key itself', async () => {
     const audit = auditInMemory();
     await serve(audit);
