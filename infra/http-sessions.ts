@@ -50,8 +50,8 @@ export function requireOwnPage(request: IncomingMessage): void {
 }
 
 /**
- * For a request that changes something and needs no key, on a machine whose user looks at pages of others: any of them
- * could have his browser send it. Programs say neither of the two headers. @throws Problem
+ * Refuses a request that a page of another site has had a browser send. For requests that change something and need no
+ * key: the user of this machine looks at pages of others, too. Programs send neither of the two headers. @throws Problem
  */
 export function refuseOtherSites({ headers }: IncomingMessage): void {
   const site = headers['sec-fetch-site'];

@@ -22,7 +22,7 @@ export interface PacedOptions extends Pace {
 export interface PacedRequests extends Pace {
   /** The n-th, from 0 on. */
   readonly requestAt: (n: number) => Buffer;
-  /** Left out: any answer will do. */
+  /** The status that counts as success. Left out: every status does. */
   readonly status?: number;
 }
 

@@ -3553,7 +3553,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'page-that-hides-itself',
-    bug: 'a pixel whose page is not said is counted: any site hides itself by an attribute of its image',
+    bug: 'a pixel whose page is not said is counted, so a site hides itself by an attribute of its image',
     file: 'ingest/browser/page-origin.ts',
     unit: 'test/unit/ingest/browser/browser-routes.test.ts',
     edits: [

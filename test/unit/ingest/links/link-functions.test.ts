@@ -55,7 +55,9 @@ describe('a link', () => {
 
   it('is the same, made by the TypeScript function of the docs', () => {
     const program = `${blockOf('ts')}
-const links = JSON.parse(process.env.VECTORS ?? '').map((v: any) => clickLink('${base}', { id: v.key_id, secret: v.secret },
+const vectors: Readonly<Record<'key_id' | 'secret' | 'ad_id' | 'event_id' | 'made_at' | 'expires_at' | 'destination', never>>[] =
+  JSON.parse(process.env.VECTORS ?? '');
+const links = vectors.map(v => clickLink('${base}', { id: v.key_id, secret: v.secret },
   [v.ad_id, v.event_id], [v.made_at, v.expires_at], v.destination));
 process.stdout.write(JSON.stringify(links));`;
     const links: string[] = JSON.parse(
