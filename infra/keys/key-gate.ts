@@ -13,17 +13,16 @@
 import { Problem } from '../problem.ts';
 import type { KeyMode } from './config.ts';
 import type { Key } from './key-book.ts';
-import type { CheckKey } from './key-check.ts';
 import { keyIdPart } from './key-text.ts';
+import type { CheckText, KeyVerdict } from './right-texts.ts';
 import { isAllowed, isPublic, publicScope, type Scope } from './scopes.ts';
-import type { CheckSession, SessionVerdict } from './session-check.ts';
 import { keyIdPlace } from './session-text.ts';
 import type { WrongKeys } from './wrong-keys.ts';
 
 /** The keys as a process follows them. */
 export interface KnownKeys {
-  readonly check: CheckKey;
-  readonly checkSession: CheckSession;
+  readonly check: CheckText;
+  readonly checkSession: CheckText;
   /** Why no key can be accepted at present, or undefined. */
   refusal(): string | undefined;
 }
@@ -140,7 +139,7 @@ function refuseGuesser(keyId: string, client: KeySender, now: number): void {
 }
 
 /** @throws Problem unless what was sent is in force */
-function checked(verdict: SessionVerdict, { wrongKeys }: KeySender, now: number, malformed: string): Key {
+function checked(verdict: KeyVerdict, { wrongKeys }: KeySender, now: number, malformed: string): Key {
   if (verdict.kind === 'right') {
     wrongKeys.right(verdict.key.id);
     return verdict.key;
@@ -173,7 +172,7 @@ const noSession = 'the session in the cookie is none: sign in again';
 const notInAddress = 'parameter k is no API key, but must be the whole public key as it was shown when it was made';
 
 /** What was sent is never repeated. */
-function words(verdict: Exclude<SessionVerdict, { kind: 'right' | 'malformed' }>): string {
+function words(verdict: Exclude<KeyVerdict, { kind: 'right' | 'malformed' }>): string {
   switch (verdict.kind) {
     case 'unknown':
       return 'the API key is not known here';

@@ -3023,14 +3023,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'remembered-key-never-ends',
     bug: 'a key that was right once is not looked up any more: its revocation has no effect where it is used',
-    file: 'infra/keys/key-check.ts',
+    file: 'infra/keys/right-texts.ts',
     unit: 'test/unit/infra/keys/key-book.test.ts',
     edits: [["if (state !== 'usable') return", "if (state !== 'usable' && remembered === undefined) return"]],
   },
   {
     name: 'replaced-secret-goes-on',
     bug: 'after a rotation the former secret is taken for good: one that has leaked cannot be ended',
-    file: 'infra/keys/key-check.ts',
+    file: 'infra/keys/right-texts.ts',
     unit: 'test/unit/infra/keys/key-book.test.ts',
     edits: [["if (now >= secret.until) return { kind: 'replaced', key };", '']],
   },
@@ -3168,12 +3168,12 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'session-survives-revocation',
     bug: 'a session that was right once is not looked up any more: it goes on after its key was revoked',
-    file: 'infra/keys/session-check.ts',
+    file: 'infra/keys/right-texts.ts',
     unit: 'test/unit/query-api/keys/session.test.ts',
     edits: [
       [
-        'const found = remembered && get(remembered.key.id) === remembered.key ? remembered : lookUp(text, get);',
-        'const found = remembered ?? lookUp(text, get);',
+        'const found = remembered && get(remembered.key.id) === remembered.key ? remembered : lookUp(text);',
+        'const found = remembered ?? lookUp(text);',
       ],
     ],
   },
@@ -3187,7 +3187,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'session-without-end',
     bug: 'the time of a session is left to the browser, which may keep the cookie for ever',
-    file: 'infra/keys/session-check.ts',
+    file: 'infra/keys/right-texts.ts',
     unit: 'test/unit/query-api/keys/session.test.ts',
     edits: [["if (now >= until) return { kind: 'over', key };", '']],
   },
@@ -3429,8 +3429,8 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/infra/keys/key-gate.test.ts',
     edits: [
       [
-        "return key === undefined || secret === undefined ? { kind: 'unknown' }",
-        "if (key !== undefined && secret === undefined) return { kind: 'malformed' };\n  return key === undefined || secret === undefined ? { kind: 'unknown' }",
+        "if (key === undefined || secret === undefined) return { kind: 'unknown' };",
+        "if (key !== undefined && secret === undefined) return { kind: 'malformed' };\n  if (key === undefined || secret === undefined) return { kind: 'unknown' };",
       ],
     ],
   },
