@@ -118,10 +118,10 @@ export function createPlainClicks(
     if (timeStart !== 0) to = copy(source, timeStart, timeEnd, bytes, to);
     else to += bytes.write(String(clickedAt), to, 'latin1');
     to = put(received, bytes, to);
-    const isKnown = countryEnd !== 0 && source.compare(noCountry, 0, 2, countryStart, countryEnd) !== 0;
-    if (isKnown) to = copy(source, countryStart, countryEnd, bytes, to);
-    else if (ipEnd === 0 || countryOfAddress === undefined) to = put(noCountry, bytes, to);
-    else to = putText(countryOfAddress(source.toString('latin1', ipStart, ipEnd)), bytes, to);
+    if (countryOfAddress !== undefined && ipEnd !== 0 && (countryEnd === 0 || isNoCountry(source, countryStart)))
+      to = putText(countryOfAddress(source.toString('latin1', ipStart, ipEnd)), bytes, to);
+    else if (countryEnd !== 0) to = copy(source, countryStart, countryEnd, bytes, to);
+    else to = put(noCountry, bytes, to);
     if (personal === undefined) {
       if (userEnd !== 0) to = copy(source, userStart, userEnd, bytes, put(beforeUserId, bytes, to));
       if (ipEnd !== 0) to = copy(source, ipStart, ipEnd, bytes, put(beforeIp, bytes, to));
@@ -229,6 +229,10 @@ function isDigit(byte: number): boolean {
 /** See `isDotSegment`. */
 function isDots(source: Buffer, start: number, end: number): boolean {
   return end - start <= 2 && source[start] === dot && source[end - 1] === dot;
+}
+
+function isNoCountry(source: Buffer, at: number): boolean {
+  return source[at] === noCountry[0] && source[at + 1] === noCountry[1];
 }
 
 function put(text: Buffer, target: Buffer, at: number): number {
