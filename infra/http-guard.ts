@@ -1,7 +1,7 @@
 /**
  * Checks every request before anything is done for it: whether it is for this server, whether its client may ask for
- * more, and whether it has the API key that it needs, within the quotas of that key. It covers all routes at once, including routes that are added
- * later or do not exist, so that none can be left out.
+ * more, and whether it has the API key that it needs, within the quotas of that key. It covers all routes at once,
+ * including routes that are added later or do not exist, so that none can be left out.
  *
  * It is a single hook that does as little as possible, because it runs for every click that is posted alone.
  */
