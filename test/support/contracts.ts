@@ -4,6 +4,9 @@ export const contracts: readonly string[] = [
   'ingest/country.ts',
   'ingest/ack-chain.ts',
   'ingest/click-records.ts',
+  // Who counts judges clicks by what ingest found out, and by the rules of their minute.
+  'ingest/validity/facts.ts',
+  'ingest/validity/rules.ts',
   'ingest/record-reader.ts',
   'ingest/record-traces.ts',
   // Whoever asks for a person looks for what ingest keeps.
