@@ -4,13 +4,15 @@
  * One click is one line of JSON. The canonical line has its fields always in this order, so that readers can scan bytes
  * instead of parsing (`record-reader.ts`):
  *
- *     {"click_id":"01K…26","event_id":"…","ad_id":"…","clicked_at":1763800000123,"received_at":1763800000456,"country":"KR","user_id":"…","ip":"203.0.113.7"}
+ *     {"click_id":"01K…26","event_id":"…","ad_id":"…","clicked_at":1763800000123,"received_at":1763800000456,"country":"KR","user_id":"…","ip":"203.0.113.7","facts":"b","user_agent":"…","referrer":"https://…","purpose":"prefetch"}
  *
+ * The fields behind the country are there only where a click has them.
  * `click_id` identifies the accepted line and is created by ingest. `ad_id` and `event_id` together identify the click.
  * `event_id` alone does not, because clients of two ads may use the same one. It is the client's idempotency key:
  * copies of one click share both and its `clicked_at`. Times are epoch ms, UTC.
  */
 import { explained } from '../infra/broken-rule.ts';
+import { factsText } from './validity/facts.ts';
 
 export interface Click {
   readonly clickId: string;
@@ -22,7 +24,12 @@ export interface Click {
   readonly country: string;
   readonly userId?: string | undefined;
   readonly ip?: string | undefined;
-  /** What a program has loaded a click link for (links/): `prefetch` or `head`. In the log alone; no reader needs it. */
+  /** What ingest has found out about the click: bits of `facts` (validity/facts.ts), of which there is at least one. */
+  readonly facts?: number | undefined;
+  readonly userAgent?: string | undefined;
+  /** The origin of the page on which was clicked, `https://host` or with a port. Never more of its address. */
+  readonly referrer?: string | undefined;
+  /** What a program has loaded an address for when nobody has clicked: `prefetch` or `head`. In the log alone. */
   readonly purpose?: string | undefined;
 }
 
@@ -35,6 +42,11 @@ export const limits = {
   eventIdLength: 128,
   userIdLength: 128,
   ipLength: 45,
+  /** There are fewer facts. A later release may write more. */
+  factsLength: 32,
+  userAgentLength: 512,
+  referrerLength: 256,
+  purposeLength: 32,
   /** A click may be posted this long after it happened. */
   maxAgeMs: 7 * 24 * 3_600_000,
   /** A client's clock may be this far ahead. A click beyond that is `future`: it is refused, or quarantined. */
@@ -59,6 +71,9 @@ export function formatLine(click: Click): string {
   line += `,"clicked_at":${click.clickedAt},"received_at":${click.receivedAt},"country":"${click.country}"`;
   if (click.userId !== undefined) line += `,"user_id":${quoted(click.userId)}`;
   if (click.ip !== undefined) line += `,"ip":${quoted(click.ip)}`;
+  if (click.facts) line += `,"facts":"${factsText(click.facts)}"`;
+  if (click.userAgent !== undefined) line += `,"user_agent":${quoted(click.userAgent)}`;
+  if (click.referrer !== undefined) line += `,"referrer":${quoted(click.referrer)}`;
   if (click.purpose !== undefined) line += `,"purpose":${quoted(click.purpose)}`;
   return `${line}}`;
 }

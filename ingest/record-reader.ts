@@ -6,9 +6,10 @@
  * `JSON.parse`, because other producers may order fields as they like and leave out all but `ad_id` and `clicked_at`.
  * The fast path accepts only lines for which both ways agree, and leaves everything else to the slow one.
  */
-import { adIdPattern, type Click, countryPattern, isText, limits, parseTime } from './click.ts';
-import { unknownCountry } from './country.ts';
-import { problemWithoutAd } from './refused-line.ts';
+import { type Click, limits } from './click.ts';
+import { fourDigits, isAdChar, keyOf, matches, plainEnd, plainText, viewOf } from './line-bytes.ts';
+import { clickOfJson } from './parsed-line.ts';
+import { factBitOf } from './validity/facts.ts';
 
 /** Reads the lines of one record after another. After `next()` its fields describe the current line. */
 export class RecordReader {
@@ -21,7 +22,7 @@ export class RecordReader {
   lineEnd = 0;
   /** The number of the line among the record's lines that are not blank, from 0. */
   lineIndex = -1;
-  /** The bytes in which `event_id` and `ad_id` are. They are not always in `value`. */
+  /** The bytes in which the texts are of which there are starts and ends. They are not always in `value`. */
   bytes: Uint8Array = empty;
   /** The same bytes, for reading several at a time. */
   view: DataView = emptyView;
@@ -32,6 +33,15 @@ export class RecordReader {
   clickedAt = 0;
   /** Two letters as `first << 8 | second`. */
   country = 0;
+  /** Start and end are 0 for a field that the click does not have. */
+  userIdStart = 0;
+  userIdEnd = 0;
+  ipStart = 0;
+  ipEnd = 0;
+  userAgentStart = 0;
+  userAgentEnd = 0;
+  /** What was found out about the click when it was received: bits of `facts` (validity/facts.ts). */
+  facts = 0;
   /** The result of `JSON.parse` for a line that was not canonical, or undefined for a canonical line. */
   parsed: Click | undefined = undefined;
 
@@ -108,7 +118,7 @@ export class RecordReader {
     if (!matches(view, i, end, adIdKey)) return false;
     i += adIdKey.length;
     this.adIdStart = i;
-    while (i < end && kinds[b[i]!]! === adChar) i++;
+    while (i < end && isAdChar(b[i]!)) i++;
     this.adIdEnd = i;
     if (i === this.adIdStart || i - this.adIdStart > limits.adIdLength) return false;
 
@@ -125,8 +135,7 @@ export class RecordReader {
     this.country = (b[i]! << 8) | b[i + 1]!;
     i += 2;
 
-    if (matches(view, i, end, userIdKey)) i = plainText(view, b, i + userIdKey.length, end, limits.userIdLength);
-    if (i >= 0 && matches(view, i, end, ipKey)) i = plainText(view, b, i + ipKey.length, end, limits.ipLength);
+    i = this.#optionalFields(view, b, i, end);
     if (i < 0 || i + 2 > end || b[i] !== quote || b[i + 1] !== closingBrace) return false;
     i += 2;
     if (i < end && b[i] !== newline) return false;
@@ -134,6 +143,45 @@ export class RecordReader {
     this.bytes = b;
     this.view = view;
     return true;
+  }
+
+  /** Reads the fields that a click may do without. Returns where the last value ends, or -1 if one is not plain. */
+  #optionalFields(view: DataView, b: Uint8Array, start: number, end: number): number {
+    let i = start;
+    this.userIdStart = 0;
+    this.userIdEnd = 0;
+    this.ipStart = 0;
+    this.ipEnd = 0;
+    this.userAgentStart = 0;
+    this.userAgentEnd = 0;
+    this.facts = 0;
+    if (matches(view, i, end, userIdKey)) {
+      this.userIdStart = i + userIdKey.length;
+      i = plainText(view, b, this.userIdStart, end, limits.userIdLength);
+      this.userIdEnd = i;
+    }
+    if (i >= 0 && matches(view, i, end, ipKey)) {
+      this.ipStart = i + ipKey.length;
+      i = plainText(view, b, this.ipStart, end, limits.ipLength);
+      this.ipEnd = i;
+    }
+    // Most lines end here.
+    if (i < 0 || b[i + 1] === closingBrace) return i;
+    if (matches(view, i, end, factsKey)) {
+      const from = i + factsKey.length;
+      i = plainText(view, b, from, end, limits.factsLength);
+      for (let at = from; at < i; at++) this.facts |= factBitOf(b[at]!);
+    }
+    if (i >= 0 && matches(view, i, end, userAgentKey)) {
+      this.userAgentStart = i + userAgentKey.length;
+      i = plainText(view, b, this.userAgentStart, end, limits.userAgentLength);
+      this.userAgentEnd = i;
+    }
+    if (i >= 0 && matches(view, i, end, referrerKey))
+      i = plainText(view, b, i + referrerKey.length, end, limits.referrerLength);
+    if (i >= 0 && matches(view, i, end, purposeKey))
+      i = plainText(view, b, i + purposeKey.length, end, limits.purposeLength);
+    return i;
   }
 
   #number = 0;
@@ -164,54 +212,24 @@ export class RecordReader {
 
   /** The slow path, for a JSON object of any form with the fields of a click. */
   #parse(line: Uint8Array): boolean {
-    const click = this.#clickOf(line);
+    const click = clickOfJson(line, this.#appendedAt, () => this.#positionId());
     if (typeof click === 'string') {
       this.problem = click;
       return false;
     }
     this.parsed = click;
-    const eventId = encoder.encode(click.eventId);
-    this.bytes = new Uint8Array(eventId.length + click.adId.length);
+    const { eventId, adId, userId = '', ip = '', userAgent = '' } = click;
+    const texts = [eventId, adId, userId, ip, userAgent].map(text => encoder.encode(text));
+    this.bytes = Buffer.concat(texts);
     this.view = viewOf(this.bytes);
-    this.bytes.set(eventId);
-    encoder.encodeInto(click.adId, this.bytes.subarray(eventId.length));
-    this.eventIdStart = 0;
-    this.eventIdEnd = eventId.length;
-    this.adIdStart = eventId.length;
-    this.adIdEnd = this.bytes.length;
+    const ends = texts.map(({ length }, i) => (length === 0 ? 0 : lengthOf(texts, i + 1)));
+    const starts = texts.map(({ length }, i) => (length === 0 ? 0 : lengthOf(texts, i)));
+    [this.eventIdStart, this.adIdStart, this.userIdStart, this.ipStart, this.userAgentStart] = starts as FiveNumbers;
+    [this.eventIdEnd, this.adIdEnd, this.userIdEnd, this.ipEnd, this.userAgentEnd] = ends as FiveNumbers;
+    this.facts = click.facts ?? 0;
     this.clickedAt = click.clickedAt;
     this.country = (click.country.charCodeAt(0) << 8) | click.country.charCodeAt(1);
     return true;
-  }
-
-  #clickOf(line: Uint8Array): Click | string {
-    let json: unknown;
-    try {
-      json = JSON.parse(decoder.decode(line));
-    } catch {
-      return 'not a line of UTF-8 JSON';
-    }
-    if (typeof json !== 'object' || json === null || Array.isArray(json)) return 'not a JSON object';
-    const fields = json as Record<string, unknown>;
-    const given = (name: string) => fields[name] ?? undefined;
-    const adId = given('ad_id');
-    const clickedAt = parseTime(given('clicked_at'));
-    const receivedAt = given('received_at') === undefined ? this.#appendedAt : parseTime(given('received_at'));
-    const clickId = given('click_id') ?? given('event_id') ?? this.#positionId();
-    const eventId = given('event_id') ?? clickId;
-    const country = given('country') ?? unknownCountry;
-    const userId = given('user_id');
-    const ip = given('ip');
-    if (typeof adId !== 'string' || !adIdPattern.test(adId)) return problemWithoutAd(fields);
-    if (clickedAt === undefined) return 'clicked_at: must be RFC 3339 or epoch ms';
-    if (receivedAt === undefined) return 'received_at: must be RFC 3339 or epoch ms';
-    if (!isText(clickId, limits.eventIdLength)) return 'click_id: must be text of 1 to 128 characters';
-    if (!isText(eventId, limits.eventIdLength)) return 'event_id: must be text of 1 to 128 characters';
-    if (typeof country !== 'string' || !countryPattern.test(country)) return 'country: must be two capital letters';
-    if (userId !== undefined && !isText(userId, limits.userIdLength))
-      return 'user_id: must be text of 1 to 128 characters';
-    if (ip !== undefined && !isText(ip, limits.ipLength)) return 'ip: must be text of 1 to 45 characters';
-    return { clickId, eventId, adId, clickedAt, receivedAt, country, userId, ip };
   }
 
   /** The identity of a line without one: its place in the log, which no other line shares. */
@@ -220,28 +238,18 @@ export class RecordReader {
   }
 }
 
+type FiveNumbers = [number, number, number, number, number];
+
+/** The length of the first `count` texts together. */
+function lengthOf(texts: readonly Uint8Array[], count: number): number {
+  let length = 0;
+  for (let i = 0; i < count; i++) length += texts[i]!.length;
+  return length;
+}
+
 const empty = new Uint8Array(0);
 const emptyView: DataView = new DataView(empty.buffer);
 const encoder = new TextEncoder();
-const decoder = new TextDecoder('utf-8', { fatal: true });
-
-const ascii = (text: string) => encoder.encode(text);
-
-/**
- * 8 to 16 bytes that are searched at a place, as the first eight and the last eight, which may overlap. Eight bytes are
- * compared as one double: text as a double is never NaN or zero, and any other two doubles are equal only if their
- * bytes are.
- */
-interface Key {
-  readonly length: number;
-  readonly first: number;
-  readonly last: number;
-}
-
-function keyOf(text: string): Key {
-  const view = new DataView(ascii(text).buffer);
-  return { length: text.length, first: view.getFloat64(0, true), last: view.getFloat64(text.length - 8, true) };
-}
 
 const clickIdKey = keyOf('{"click_id":"');
 const clickIdLength = 26;
@@ -252,62 +260,13 @@ const receivedAtKey = keyOf(',"received_at":');
 const countryKey = keyOf(',"country":"');
 const userIdKey = keyOf('","user_id":"');
 const ipKey = keyOf('","ip":"');
+const factsKey = keyOf('","facts":"');
+const userAgentKey = keyOf('","user_agent":"');
+const referrerKey = keyOf('","referrer":"');
+const purposeKey = keyOf('","purpose":"');
 const newline = 0x0a;
 const quote = 0x22;
 const closingBrace = 0x7d;
-
-/**
- * The possible uses of a byte: 0 means that it is never copied as it is, 1 that it is plain text, and 2 that it may
- * also be part of an ad id.
- */
-const notPlain = 0;
-const plainChar = 1;
-const adChar = 2;
-const kinds = new Uint8Array(256);
-for (let byte = 0x20; byte < 0x7f; byte++) kinds[byte] = byte === quote || byte === 0x5c ? notPlain : plainChar;
-for (const byte of ascii('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-')) kinds[byte] = adChar;
-
-function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
-  return new DataView(buffer, byteOffset, byteLength);
-}
-
-function matches(view: DataView, at: number, end: number, { length, first, last }: Key): boolean {
-  return at + length <= end && view.getFloat64(at, true) === first && view.getFloat64(at + length - 8, true) === last;
-}
-
-/** Returns the end of the plain text that starts at `at`. */
-function plainEnd(view: DataView, b: Uint8Array, at: number, end: number): number {
-  let i = at;
-  while (i + 4 <= end && isPlainWord(view.getInt32(i, true))) i += 4;
-  while (i < end && kinds[b[i]!]! !== notPlain) i++;
-  return i;
-}
-
-/**
- * Returns true only if all four bytes are plain. Any other byte sets the high bit of its byte in one of the terms.
- * False may be caused by a neighbouring byte only, so the bytes must then be examined one by one.
- */
-function isPlainWord(word: number): boolean {
-  const delete7f = word + 0x01010101;
-  const control = word - 0x20202020;
-  const quoted = (word ^ 0x22222222) - 0x01010101;
-  const escaped = (word ^ 0x5c5c5c5c) - 0x01010101;
-  return ((word | delete7f | control | quoted | escaped) & 0x80808080) === 0;
-}
-
-/** Returns the number of four decimal digits, with the first in the lowest byte, or -1 if they are not digits. */
-function fourDigits(word: number): number {
-  const digits = word - 0x30303030;
-  if (((digits | (digits + 0x06060606)) & 0xf0f0f0f0) !== 0) return -1;
-  const pairs = digits * 10 + (digits >>> 8);
-  return (pairs & 0xff) * 100 + ((pairs >>> 16) & 0xff);
-}
-
-/** Returns the end of plain text of 1 to `maxLength` bytes, or -1 if it is empty or longer. */
-function plainText(view: DataView, b: Uint8Array, start: number, end: number, maxLength: number): number {
-  const i = plainEnd(view, b, start, end);
-  return i === start || i - start > maxLength ? -1 : i;
-}
 
 function isUpper(byte: number): boolean {
   return byte >= 0x41 && byte <= 0x5a;

@@ -1,5 +1,6 @@
 /** Writes a click as it is kept in the spool, which is its canonical line, and reads it back. */
 import { adIdPattern, type Click, countryPattern, formatLine, isText, limits } from '../click.ts';
+import { factsIn } from '../validity/facts.ts';
 
 export const spooledText = formatLine;
 
@@ -7,8 +8,17 @@ export const spooledText = formatLine;
 export function readSpooledClick(text: string): Click | undefined {
   const fields = fieldsOf(text);
   if (fields === undefined) return undefined;
-  const { click_id: clickId, event_id: eventId, ad_id: adId, country, purpose } = fields;
-  const { clicked_at: clickedAt, received_at: receivedAt, user_id: userId, ip } = fields;
+  const { click_id: clickId, event_id: eventId, ad_id: adId, country } = fields;
+  const {
+    clicked_at: clickedAt,
+    received_at: receivedAt,
+    user_id: userId,
+    ip,
+    facts,
+    user_agent: userAgent,
+    referrer,
+    purpose,
+  } = fields;
   const isWhole =
     isText(clickId, limits.eventIdLength) &&
     isText(eventId, limits.eventIdLength) &&
@@ -25,6 +35,9 @@ export function readSpooledClick(text: string): Click | undefined {
     receivedAt: receivedAt as number,
     ...(typeof userId === 'string' && { userId }),
     ...(typeof ip === 'string' && { ip }),
+    ...(typeof facts === 'string' && factsIn(facts) !== 0 && { facts: factsIn(facts) }),
+    ...(typeof userAgent === 'string' && { userAgent }),
+    ...(typeof referrer === 'string' && { referrer }),
     ...(typeof purpose === 'string' && { purpose }),
   };
 }

@@ -24,3 +24,28 @@ export const facts = {
   prefetch: { letter: 'p', bit: 64 },
 } as const satisfies Record<string, { readonly letter: string; readonly bit: number }>;
 export type Fact = keyof typeof facts;
+
+/** Returns the letters of facts (bits), in alphabetical order. */
+export function factsText(bits: number): string {
+  return texts[bits & allBits]!;
+}
+
+/** Returns the bits of the facts whose letters these are. */
+export function factsIn(letters: string): number {
+  let bits = 0;
+  for (let i = 0; i < letters.length; i++) bits |= factBitOf(letters.charCodeAt(i));
+  return bits;
+}
+
+/** Returns the bit of a letter (its code), or 0 for what is the letter of no fact. */
+export function factBitOf(letter: number): number {
+  return letter < 128 ? bitsOfLetters[letter]! : 0;
+}
+
+const inOrder = Object.values(facts).toSorted((a, b) => (a.letter < b.letter ? -1 : 1));
+const allBits = inOrder.reduce((bits, { bit }) => bits | bit, 0);
+const texts = Array.from({ length: allBits + 1 }, (_, bits) =>
+  inOrder.map(({ letter, bit }) => ((bits & bit) === 0 ? '' : letter)).join(''),
+);
+const bitsOfLetters = new Uint8Array(128);
+for (const { letter, bit } of inOrder) bitsOfLetters[letter.charCodeAt(0)] = bit;

@@ -1,6 +1,7 @@
 /** One-line builders of clicks and of records of topic `clicks`. */
 import { type Click, formatLine } from '../../ingest/click.ts';
 import type { ClickLines } from '../../ingest/click-lines.ts';
+import { factsIn } from '../../ingest/validity/facts.ts';
 
 /** An arbitrary minute, epoch ms. */
 export const minute0 = 1_763_800_020_000 - (1_763_800_020_000 % 60_000);
@@ -29,7 +30,8 @@ export function ndjson(...clicks: readonly Click[]): Uint8Array {
 export function clicksOf(lines: ClickLines): Click[] {
   const text = lines.bytes.toString('utf8', 0, lines.end);
   return text.split('\n', lines.count).map(line => {
-    const { click_id, event_id, ad_id, clicked_at, received_at, country, user_id, ip, purpose } = JSON.parse(line);
+    const { click_id, event_id, ad_id, clicked_at, received_at, country, user_id, ip, ...more } = JSON.parse(line);
+    const { facts, user_agent, referrer, purpose } = more;
     const click: Click = {
       clickId: click_id,
       eventId: event_id,
@@ -39,6 +41,9 @@ export function clicksOf(lines: ClickLines): Click[] {
       country,
       ...(user_id === undefined ? {} : { userId: user_id }),
       ...(ip === undefined ? {} : { ip }),
+      ...(facts === undefined ? {} : { facts: factsIn(facts) }),
+      ...(user_agent === undefined ? {} : { userAgent: user_agent }),
+      ...(referrer === undefined ? {} : { referrer }),
       ...(purpose === undefined ? {} : { purpose }),
     };
     return click;

@@ -15,9 +15,18 @@ const clicks: fc.Arbitrary<Click> = fc.record({
   country: fc.stringMatching(/^[A-Z]{2}$/),
   userId: fc.option(texts, { nil: undefined }),
   ip: fc.option(fc.oneof(fc.ipV4(), fc.ipV6()), { nil: undefined }),
+  facts: fc.option(fc.integer({ min: 1, max: 127 }), { nil: undefined }),
+  userAgent: fc.option(texts, { nil: undefined }),
+  referrer: fc.option(fc.webUrl(), { nil: undefined }),
+  purpose: fc.constantFrom(undefined, 'prefetch', 'head'),
 });
 
 const plainClick = { clickId: 'A'.repeat(26), eventId: 'e', adId: 'a', clickedAt: 1, receivedAt: 2, country: 'KR' };
+
+const allFields = {
+  ...{ userId: 'u', ip: '::1', facts: 2, userAgent: 'Mozilla/5.0 (X11)' },
+  ...{ referrer: 'https://page.example', purpose: 'prefetch' },
+};
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
@@ -25,7 +34,10 @@ const encode = (text: string) => new TextEncoder().encode(text);
 function read(value: Uint8Array) {
   const reader = new RecordReader(3);
   reader.open(42, 1_763_800_000_000, value);
-  if (!reader.next()) return undefined;
+  return reader.next() ? described(reader) : undefined;
+}
+
+function described(reader: RecordReader) {
   const text = (start: number, end: number) => new TextDecoder().decode(reader.bytes.subarray(start, end));
   if (!reader.ok) return { ok: false, problem: reader.problem } as const;
   return {
@@ -35,6 +47,11 @@ function read(value: Uint8Array) {
     adId: text(reader.adIdStart, reader.adIdEnd),
     clickedAt: reader.clickedAt,
     country: String.fromCharCode(reader.country >> 8, reader.country & 255),
+    facts: reader.facts,
+    userId: text(reader.userIdStart, reader.userIdEnd),
+    ip: text(reader.ipStart, reader.ipEnd),
+    userAgent: text(reader.userAgentStart, reader.userAgentEnd),
+    absent: [reader.userIdEnd, reader.ipEnd, reader.userAgentEnd].map(end => end === 0),
   } as const;
 }
 
@@ -48,14 +65,49 @@ describe('RecordReader', () => {
   it('reads back what formatLine wrote', () => {
     fc.assert(
       fc.property(clicks, click => {
-        const { eventId, adId, clickedAt, country } = click;
-        expect(read(encode(formatLine(click)))).toMatchObject({ ok: true, eventId, adId, clickedAt, country });
+        const { eventId, adId, clickedAt, country, facts = 0, userId = '', ip = '', userAgent = '' } = click;
+        expect(read(encode(formatLine(click)))).toMatchObject({
+          ...{ ok: true, eventId, adId, clickedAt, country, facts, userId, ip, userAgent },
+          absent: [userId === '', ip === '', userAgent === ''],
+        });
       }),
     );
   });
 
+  it('says of each line only what is in it, whatever the line before had', () => {
+    const full = formatLine({ ...plainClick, ...allFields });
+    for (const [before, after] of [
+      [full, formatLine(plainClick)],
+      [formatLine(plainClick), full],
+      [shuffled(full), formatLine(plainClick)],
+      [full, shuffled(formatLine(plainClick))],
+    ].map(lines => lines.map(line => Buffer.from(line).toString()))) {
+      const reader = new RecordReader(3);
+      reader.open(42, 1_000, encode(`${before}\n${after}`));
+      reader.next();
+      reader.next();
+      expect(described(reader)).toEqual({ ...read(encode(after!)) });
+    }
+  });
+
+  it('takes no notice of a letter that is the letter of no fact, canonical or not', () => {
+    const line = formatLine({ ...plainClick, facts: 2 | 64 }).replace('"facts":"bp"', '"facts":"bpzY~"');
+    expect(read(encode(line))).toMatchObject({ fast: true, facts: 2 | 64 });
+    expect(read(shuffled(line))).toMatchObject({ fast: false, facts: 2 | 64 });
+  });
+
+  it('counts a click without the facts, user agent, referrer and purpose that break a rule', () => {
+    for (const value of [5, null, '', {}, ['b'], 'b'.repeat(513), 'a\u0001b']) {
+      const odd = { facts: value, user_agent: value, referrer: value, purpose: value };
+      const line = encode(JSON.stringify({ ...JSON.parse(formatLine(plainClick)), ...odd }));
+      const plain = read(encode(formatLine(plainClick)));
+      expect(read(line)).toEqual({ ...plain, fast: false });
+    }
+  });
+
   it('takes the fast path for a plain canonical line', () => {
-    expect(read(encode(formatLine({ ...plainClick, userId: 'u', ip: '::1' })))).toMatchObject({ ok: true, fast: true });
+    for (const fields of [{}, { userId: 'u', ip: '::1' }, allFields, { facts: 1 }, { purpose: 'head' }])
+      expect(read(encode(formatLine({ ...plainClick, ...fields })))).toMatchObject({ ok: true, fast: true });
   });
 
   it('says the same of a line whose fields stand in another order', () => {
