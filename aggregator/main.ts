@@ -33,8 +33,8 @@ await runProcess(log, async (stop, life) => {
     readiness: { kafka: probe.check, tasks: checkTasks, partitions: partitions.checkReadable },
     ...{ config, life, log },
   });
-  const { partitionsAt } = partitions;
-  const deps = { kafka, names, config, partitionsAt, hashSeed: randomInt(2 ** 32), log, onCrash: crash };
+  const { partitionsAt, book: rules } = partitions;
+  const deps = { kafka, names, config, partitionsAt, rules, hashSeed: randomInt(2 ** 32), log, onCrash: crash };
   await partitions.ready(stop);
   if (stop.aborted) return;
   // The process that owns the port is the only one of this name. So a member of this name in the group belongs to a

@@ -49,6 +49,12 @@ const halted = gauge('aggregator_halted', '1 while the partition is halted until
   'partition',
 ]);
 
+const waitingForRules = gauge(
+  'aggregator_waits_for_rules',
+  '1 while the partition is not counted on because the rules of invalid traffic of a minute are not known yet (topic hot-ads)',
+  ['partition'],
+);
+
 const seen = new Map<number, { readonly totals: Totals; readonly acks: AckTotals }>();
 /** Is called when the partition waits for a person's decision, or for a newer release. */
 export function halt(topic: string, partition: number, error: Corrupt): void {
@@ -61,7 +67,12 @@ export function restored(topic: string, partition: number, from: Pick<Checkpoint
   seen.set(partition, { totals: from.totals, acks: from.acks });
   restores.inc();
   halted.set({ partition: String(partition) }, 0);
+  waitsForRules(partition, false);
   unknownFormats.set(placeOf(topic, partition), 0);
+}
+
+export function waitsForRules(partition: number, waits: boolean): void {
+  waitingForRules.set({ partition: String(partition) }, waits ? 1 : 0);
 }
 
 /** Is called after a commit that took `ms`. */
@@ -91,7 +102,7 @@ export function committed(output: Output, state: PartitionAggregator['state'], m
 /** Is called when the partition is no longer counted here. */
 export function forget(topic: string, partition: number): void {
   seen.delete(partition);
-  for (const metric of [position, watermark, windows, ids, bytes, halted])
+  for (const metric of [position, watermark, windows, ids, bytes, halted, waitingForRules])
     metric.remove({ partition: String(partition) });
   unknownFormats.remove(placeOf(topic, partition));
 }

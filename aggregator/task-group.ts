@@ -13,6 +13,7 @@ import { openTransactionalProducer } from '../infra/kafka/transactional-producer
 import type { Logger } from '../infra/log.ts';
 import type { Names } from '../infra/topics.ts';
 import { clickHeaders } from '../ingest/click-records.ts';
+import type { RuleBook } from '../ingest/hot-ads/rule-book.ts';
 import type { AggregatorConfig } from './config.ts';
 import { withTracesTold } from './record-traces.ts';
 import { PartitionTask } from './task.ts';
@@ -27,6 +28,8 @@ export interface TaskGroupDeps {
    * (ingest/hot-ads/partition-record.ts).
    */
   readonly partitionsAt: (eventTime: number) => number;
+  /** The rules of invalid traffic, and until which minute they are known. */
+  readonly rules: Pick<RuleBook, 'rulesAt' | 'rulesKnownUntil'>;
   /** 32 random bits (core/id-hash.ts). */
   readonly hashSeed: number;
   readonly log: Logger;
@@ -144,7 +147,9 @@ function watchTasks(
     log,
     async readings() {
       const ranges = await admin.ranges(topic);
-      const owned = [...tasks.values()].filter(task => task.state !== 'halted' && !withoutOutputs.has(task.partition));
+      const owned = [...tasks.values()].filter(
+        task => task.state !== 'halted' && !withoutOutputs.has(task.partition) && task.rulesWait.minute === undefined,
+      );
       return new Map(
         owned.map(task => [
           `${topic}[${task.partition}]`,
@@ -164,9 +169,15 @@ function watchTasks(
 
 /** Throws unless every assigned partition that can be counted is being counted. */
 function checkTasks({ tasks, withoutOutputs }: Shared): void {
-  const waiting = [...tasks.values()].filter(t => t.state !== 'running' && !withoutOutputs.has(t.partition));
-  if (waiting.length > 0)
-    throw new Error(waiting.map(t => `partition ${t.partition} ${t.state} ${t.haltedBy}`.trim()).join(', '));
+  const counted = [...tasks.values()].filter(t => !withoutOutputs.has(t.partition));
+  const waiting = counted.filter(t => t.state !== 'running' || t.rulesWait.minute !== undefined);
+  if (waiting.length > 0) throw new Error(waiting.map(whatItDoes).join(', '));
+}
+
+function whatItDoes({ partition, state, haltedBy, rulesWait: { minute } }: PartitionTask): string {
+  if (minute === undefined) return `partition ${partition} ${state} ${haltedBy}`.trim();
+  const at = new Date(minute).toISOString();
+  return `partition ${partition} waits until the rules of invalid traffic at ${at} are known (topic hot-ads)`;
 }
 
 function startTask(
@@ -194,7 +205,7 @@ function startTask(
 }
 
 function portsOf(
-  { kafka, names, config, partitionsAt }: TaskGroupDeps,
+  { kafka, names, config, partitionsAt, rules }: TaskGroupDeps,
   partition: number,
   { admin, producer, link, tasks, withoutOutputs }: Shared,
 ): TaskPorts {
@@ -227,6 +238,7 @@ function portsOf(
     },
     appendTick: () => producer.send(topic, tick),
     partitionsAt,
+    rulesKnownUntil: () => rules.rulesKnownUntil,
     tasks: () => tasks.size,
     now: () => performance.now(),
   };

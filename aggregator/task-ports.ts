@@ -19,6 +19,11 @@ export interface TaskPorts {
    * than the number of existing partitions.
    */
   partitionsAt(eventTime: number): number;
+  /**
+   * The rules of invalid traffic are known for all minutes that begin before this (epoch ms). They are the `rulesAt` of
+   * the aggregator's settings.
+   */
+  rulesKnownUntil(): number;
   /** The number of tasks in this process, including this one. */
   tasks(): number;
   /** Monotonic ms. */

@@ -27,6 +27,7 @@ import { commitDueAfterMs } from './commit-pace.ts';
 import { PartitionAggregator } from './core/partition-aggregator.ts';
 import { createIdleTicks, type IdleTicks } from './idle-ticks.ts';
 import * as metrics from './metrics.ts';
+import { RulesWait } from './rules-wait.ts';
 import { startingCheckpoint } from './starting-checkpoint.ts';
 import type { TaskPorts, TaskSettings, TaskWriter } from './task-ports.ts';
 import { type TaskState, transition } from './task-state.ts';
@@ -59,6 +60,7 @@ export class PartitionTask {
   #commit: Promise<void> | undefined;
   #lastCommitAt = 0;
   readonly #ticks: IdleTicks;
+  readonly rulesWait: RulesWait;
   /** How often the task has started again since its last successful commit. */
   restarts = 0;
   /** A commit is made at once when this many lines are pending. */
@@ -72,6 +74,7 @@ export class PartitionTask {
     this.#ports = ports;
     this.#log = log.child({ partition: this.partition });
     this.#ticks = createIdleTicks(settings.tickIntervalMs, () => ports.appendTick(), this.#log);
+    this.rulesWait = new RulesWait(ports.rulesKnownUntil, waits => metrics.waitsForRules(this.partition, waits));
   }
 
   get state(): TaskState {
@@ -130,14 +133,20 @@ export class PartitionTask {
     this.onTimer();
   }
 
-  /** Returns false when, during a commit, the task has started again or a rebalance has delivered the rest a second time. */
+  /** Returns false when the rest is delivered again: rules are not known yet, the task began again, or a rebalance came. */
   async #process(batch: FetchedBatch, aggregator: PartitionAggregator): Promise<boolean> {
     for (const record of batch.records) {
       const { offset, timestamp, bytes = record.value, valueStart, valueEnd, headers } = record;
       assertKnown(clickContract, batch, record);
+      if (this.rulesWait.beginsAt(record)) {
+        aggregator.flush();
+        this.#ports.pause();
+        return false;
+      }
       if (this.#state === 'restoring' && offset >= this.#committedOffset) this.#endRestore(aggregator);
       aggregator.process(offset, timestamp, bytes, valueStart, valueEnd, acksOf(headers));
-      if (this.#state === 'running' && this.#isFull(aggregator)) {
+      const { lines, quarantineBytes } = aggregator.pending;
+      if (this.#state === 'running' && (lines >= this.#mostLines || quarantineBytes >= maxQuarantineBytes)) {
         // The commit also counts the clicks that wait in the group.
         await whileBeating(batch, this.#commitNow());
         if (this.#aggregator !== aggregator || aggregator.position !== offset + 1) return false;
@@ -159,9 +168,12 @@ export class PartitionTask {
   /** Is called every few tens of milliseconds. Commits and appends ticks when they are due. */
   onTimer(): void {
     const aggregator = this.#aggregator;
+    this.rulesWait.whenOver(() => this.resume());
     if (this.#state !== 'running' || aggregator === undefined) return;
-    const now = this.#ports.now();
-    if (this.#commit === undefined && now - this.#lastCommitAt >= this.#commitDueAfterMs()) void this.#commitNow();
+    const [now, lines, tasks] = [this.#ports.now(), aggregator.pending.lines, this.#ports.tasks()];
+    const pace = { isBehind: this.#isBehind, hasCaughtUp: this.#hasCaughtUp, lines, tasks };
+    const isDue = now - this.#lastCommitAt >= commitDueAfterMs(this.#settings, pace);
+    if (isDue && this.#commit === undefined) void this.#commitNow();
     void this.#ticks.onTimer(now, () => ({
       isAtEnd: aggregator.position >= this.#highWatermark,
       watermark: aggregator.watermark,
@@ -220,16 +232,6 @@ export class PartitionTask {
       { position: aggregator.position, watermark: aggregator.watermark, ...aggregator.state },
       'task is counting',
     );
-  }
-
-  #isFull({ pending }: PartitionAggregator): boolean {
-    return pending.lines >= this.#mostLines || pending.quarantineBytes >= maxQuarantineBytes;
-  }
-
-  #commitDueAfterMs(): number {
-    const lines = this.#aggregator?.pending.lines ?? 0;
-    const pace = { isBehind: this.#isBehind, hasCaughtUp: this.#hasCaughtUp, lines, tasks: this.#ports.tasks() };
-    return commitDueAfterMs(this.#settings, pace);
   }
 
   /** Never rejects. A failed commit restarts the task. */
@@ -301,6 +303,7 @@ export class PartitionTask {
   /** The only place where the state changes. */
   #transitionTo(state: TaskState): void {
     this.#state = transition(this.#state, state);
+    if (state !== 'running') this.rulesWait.end();
   }
 
   /** A method, because the compiler would otherwise assume that `#state` cannot change during an await. */

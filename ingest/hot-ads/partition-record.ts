@@ -21,7 +21,7 @@ export interface PartitionRecordDeps {
   readonly terms: HotAdTerms;
   readonly log: Logger;
   /**
-   * Appends a tick when nothing was appended for long. While no ingest process runs, final counts still depend on
+   * Appends a tick when nothing was appended for long, or ever. While no ingest process runs, counts still depend on
    * knowing that nothing was announced.
    */
   readonly keepsTime?: boolean;
@@ -64,7 +64,7 @@ export function followPartitions({
     recorded: () => book.partitions,
     isRead: () => reader.isCaughtUp,
   });
-  const clock = keepsTime ? keepTime({ kafka, names, terms, log, book }) : undefined;
+  const clock = keepsTime ? keepTime({ kafka, names, terms, log, book, isRead: () => reader.isCaughtUp }) : undefined;
   const reader = followRules({
     ...{ kafka, names, book, log },
     onRead() {
@@ -131,20 +131,32 @@ function passes(check: () => void): boolean {
 }
 
 /** Appends a tick whenever nothing was read for a while. */
-function keepTime({ kafka, names, terms, log, book }: PartitionRecordDeps & { readonly book: RuleBook }) {
+function keepTime({
+  kafka,
+  names,
+  terms,
+  log,
+  book,
+  isRead,
+}: PartitionRecordDeps & { readonly book: RuleBook; readonly isRead: () => boolean }) {
   const closing = new AbortController();
   let readAtMs = performance.now();
+  let isBegun = false;
+  /** The first tick of a log says that there are no rules, so that whoever must know them does not wait. */
+  const mustBegin = () => !isBegun && isRead() && book.position === 0;
+  const isSilent = () => isRead() && performance.now() - readAtMs >= silentMs;
   const keep = async () => {
     await using producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
     while (!closing.signal.aborted) {
-      if (book.partitions !== undefined && !book.isCorrupt && performance.now() - readAtMs >= silentMs) {
+      if (!book.isCorrupt && (mustBegin() || isSilent())) {
+        isBegun = true;
         readAtMs = performance.now();
         await producer.send(names.topic('hot-ads'), [tickRecord(terms)]).catch(error => {
           log.warn({ why: messageOf(error) }, 'hot ads: not appended');
         });
       }
       // The processes do not do this at the same moment.
-      await pause(1_000 * (0.5 + Math.random()), closing.signal);
+      await pause((isRead() ? 1_000 : 100) * (0.5 + Math.random()), closing.signal);
     }
   };
   const keeping = keep();

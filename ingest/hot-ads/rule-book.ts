@@ -12,6 +12,9 @@
 import { Corrupt, Retryable } from '../../infra/errors.ts';
 import type { ReadRecords } from '../../infra/kafka/follow-log.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
+import type { RulesVersion } from '../validity/rule-set.ts';
+import { RuleVersions } from '../validity/rule-versions.ts';
+import type { RuleSet } from '../validity/rules.ts';
 import { type PartitionRule, partitionsAt } from './partition-rule.ts';
 import {
   entryOf,
@@ -31,6 +34,8 @@ export interface ReadRules {
   readonly tooLate: readonly HotAdRule[];
   /** Rules about the number of partitions, and whether they hold. A second base or a late growth does not. */
   readonly partitions: readonly { readonly rule: PartitionRule; readonly holds: boolean }[];
+  /** Versions of the rules of invalid traffic. */
+  readonly versions: readonly RulesVersion[];
 }
 
 /** A log with more is taken for damaged: announcers stop far earlier. */
@@ -46,8 +51,10 @@ export class RuleBook {
   readonly #ids = new Set<string>();
   #base: PartitionRule | undefined;
   #growths: readonly PartitionRule[] = [];
+  readonly #versions = new RuleVersions();
   #position = 0;
   #knownUntil = Number.NEGATIVE_INFINITY;
+  #rulesKnownUntil = Number.NEGATIVE_INFINITY;
   #lastAppendedAt = Number.NEGATIVE_INFINITY;
   #corrupt: Corrupt | undefined;
   readonly #isSplit = (adId: string, clickedAt: number) => this.isSplit(adId, clickedAt);
@@ -97,6 +104,26 @@ export class RuleBook {
   /** The highest number that is in force or announced, or undefined when none is recorded yet. */
   get partitions(): number | undefined {
     return this.#base && Math.max(...this.partitionRules.map(({ partitions }) => partitions));
+  }
+
+  /** All versions of the rules of invalid traffic, in the order of the log. */
+  get versions(): readonly RulesVersion[] {
+    return this.#versions.all;
+  }
+
+  /**
+   * The rules of invalid traffic are known for all minutes that begin before this. Epoch ms. A record that cannot be
+   * read takes back nothing that was known before it.
+   */
+  get rulesKnownUntil(): number {
+    return this.#rulesKnownUntil;
+  }
+
+  /** Returns the rules of invalid traffic of the minute. @throws Retryable when they are not known yet */
+  rulesAt(minute: number): RuleSet {
+    if (minute < this.#rulesKnownUntil) return this.#versions.at(minute);
+    if (this.#corrupt) throw new Retryable(`hot ads: ${this.#corrupt.message}`, { cause: this.#corrupt });
+    throw new Retryable(`the rules of invalid traffic at ${new Date(minute).toISOString()} are not known yet`);
   }
 
   /** The number in a minute of event time, or undefined when it is not known yet or nothing is recorded. */
@@ -159,7 +186,7 @@ export class RuleBook {
         `topic hot-ads was read up to offset ${this.#position} and continues at ${fetchedOffset}: what stood between is unknown`,
       );
     }
-    const news: News = { announced: [], tooLate: [], partitions: [] };
+    const news: News = { announced: [], tooLate: [], partitions: [], versions: [] };
     for (const record of records) {
       if (record.offset < this.#position) continue;
       this.#take(record, news);
@@ -175,6 +202,13 @@ export class RuleBook {
     const { kind, rule } = entry;
     if (kind === 'base' || kind === 'growth') {
       news.partitions.push({ rule, holds: this.#takePartitions(entry, record) });
+    } else if (kind === 'validity-rules') {
+      const { from, ruleId } = rule;
+      const holds = from !== null && this.#holds({ from, ruleId }, record);
+      const version = this.#versions.add(rule, timestamp, holds);
+      if (version) news.versions.push(version);
+      if (this.#versions.areTooMany)
+        throw new Corrupt('topic hot-ads holds too many versions of the rules of invalid traffic');
     } else if (kind === 'rule') {
       if (this.#holds(rule, record)) {
         this.#add(rule);
@@ -195,6 +229,7 @@ export class RuleBook {
     }
     this.#lastAppendedAt = Math.max(this.#lastAppendedAt, timestamp);
     this.#knownUntil = this.#lastAppendedAt + this.#terms.noticeMs - this.#terms.brokerSkewMs;
+    this.#rulesKnownUntil = this.#knownUntil;
   }
 
   #partitionsAt(clickedAt: number): number {
@@ -218,7 +253,7 @@ export class RuleBook {
    * Returns whether the rule was announced in time. @throws Corrupt when it begins in a minute whose rules were all
    * known before it was read
    */
-  #holds(rule: HotAdRule | PartitionRule, { offset, timestamp }: LogRecord): boolean {
+  #holds(rule: Pick<HotAdRule, 'ruleId' | 'from'>, { offset, timestamp }: LogRecord): boolean {
     if (!isInTime(rule, timestamp, this.#terms)) return false;
     if (rule.from >= this.#knownUntil) return true;
     throw new Corrupt(
@@ -248,6 +283,7 @@ interface News {
   readonly announced: HotAdRule[];
   readonly tooLate: HotAdRule[];
   readonly partitions: { rule: PartitionRule; holds: boolean }[];
+  readonly versions: RulesVersion[];
 }
 
 function unrecorded(): Retryable {

@@ -28,12 +28,16 @@ export function followRules({ kafka, names, book, log, onRead, onCaughtUp }: Rul
     log,
     onCaughtUp,
     onBatch(batch) {
-      const { announced, tooLate, partitions } = book.read(batch);
+      const { announced, tooLate, partitions, versions } = book.read(batch);
       for (const rule of announced) log.info({ rule }, 'hot ad: split');
       for (const rule of tooLate) log.warn({ rule }, 'hot ad: announced too late, without effect');
       for (const { rule, holds } of partitions) {
         if (holds) log.info({ rule }, 'partitions: recorded');
         else log.warn({ rule }, 'partitions: announced too late or recorded before, without effect');
+      }
+      for (const { version, from, holds } of versions) {
+        if (holds || from === null) log.info({ version, from }, 'rules of invalid traffic: announced');
+        else log.warn({ version, from }, 'rules of invalid traffic: announced too late, so no minute takes them');
       }
       onRead();
     },

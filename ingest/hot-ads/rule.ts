@@ -21,6 +21,7 @@
  * | tick: there is nothing new | `tick` | `{}` | `kind=tick` |
  * | a rule that is given up when no click can need it any more | that of the rule | null | `kind=expired`, `rule`: its value |
  * | the number of partitions over which clicks are spread | see `partition-rule.ts` | | |
+ * | a version of the rules of invalid traffic | see `../validity/rule-set.ts` | | |
  */
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
@@ -29,6 +30,7 @@ import type { OutgoingRecord } from '../../infra/kafka/outgoing-record.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { assertKnown, formatHeader, recordContract } from '../../infra/kafka/record-contract.ts';
 import { adIdPattern, type Click, limits, partitionOf, splitPartitionOf } from '../click.ts';
+import { type AnnouncedRules, ruleSetIn, ruleSetRecord, rulesOfRuleSets } from '../validity/rule-set.ts';
 import { type PartitionRule, partitionRecord, partitionRuleIn, rulesOfPartitionRules } from './partition-rule.ts';
 
 export interface HotAdRule {
@@ -100,10 +102,11 @@ export function isInTime({ from }: Pick<HotAdRule, 'from'>, appendedAt: number, 
 export type HotAdsEntry =
   | { readonly kind: 'rule' | 'expired'; readonly rule: HotAdRule }
   | { readonly kind: 'base' | 'growth'; readonly rule: PartitionRule }
+  | { readonly kind: 'validity-rules'; readonly rule: AnnouncedRules }
   | { readonly kind: 'tick'; readonly rule?: undefined };
 
 /** The kinds and formats that this release can read. */
-const contract = recordContract({ rule: [1], tick: [1], expired: [1], partitions: [1] });
+const contract = recordContract({ rule: [1], tick: [1], expired: [1], partitions: [1], 'validity-rules': [1] });
 
 /** @throws Corrupt for any other record, or one with other terms. A reader that skipped it might skip a rule */
 export function entryOf(record: LogRecord, { noticeMs }: HotAdTerms): HotAdsEntry {
@@ -121,9 +124,14 @@ export function entryOf(record: LogRecord, { noticeMs }: HotAdTerms): HotAdsEntr
       throw damaged(offset, `${kind} ${value}: must be ${rulesOfPartitionRules}`);
     return { kind: isBase ? 'base' : 'growth', rule };
   }
+  if (kind === 'validity-rules') {
+    const rule = ruleSetIn(parsed(String(value)));
+    if (rule === undefined) throw damaged(offset, `${kind} ${value}: must be ${rulesOfRuleSets}`);
+    return { kind, rule };
+  }
   if (kind === 'tick') return { kind };
   if (kind !== 'rule' && kind !== 'expired')
-    throw damaged(offset, `header kind "${kind}": must be rule, tick, expired or partitions`);
+    throw damaged(offset, `header kind "${kind}": must be rule, tick, expired, partitions or validity-rules`);
   const text = String(kind === 'rule' ? value : headers['rule']);
   const json = parsed(text);
   if (!Value.Check(RuleValue, json)) throw damaged(offset, `rule ${text}: must be ${rulesOfRules}`);
@@ -148,6 +156,11 @@ export function expiredRecord(rule: HotAdRule, terms: HotAdTerms): OutgoingRecor
 /** Writes the base when `from` is 0, otherwise a growth. */
 export function partitionsRecord(rule: PartitionRule, terms: HotAdTerms): OutgoingRecord {
   const { headers, ...record } = partitionRecord(rule);
+  return { ...record, partition: 0, headers: { ...headers, ...headersBy(terms) } };
+}
+
+export function validityRulesRecord(announced: AnnouncedRules, terms: HotAdTerms): OutgoingRecord {
+  const { headers, ...record } = ruleSetRecord(announced);
   return { ...record, partition: 0, headers: { ...headers, ...headersBy(terms) } };
 }
 

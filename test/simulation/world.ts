@@ -464,6 +464,12 @@ const openAggregator: Open = (world, network, onCrash, log) => {
       COMMIT_MAX_LINES: String(settings.commitMaxLines),
     }),
     partitionsAt: eventTime => follower.partitionsAt(eventTime),
+    rules: {
+      rulesAt: minute => follower.caughtUp().book.rulesAt(minute),
+      get rulesKnownUntil() {
+        return follower.caughtUp().book.rulesKnownUntil;
+      },
+    },
     hashSeed: random.between(0, 2 ** 32 - 1),
     log,
     onCrash,

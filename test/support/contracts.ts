@@ -7,6 +7,7 @@ export const contracts: readonly string[] = [
   // Who counts judges clicks by what ingest found out, and by the rules of their minute.
   'ingest/validity/facts.ts',
   'ingest/validity/rules.ts',
+  'ingest/validity/rule-set.ts',
   'ingest/record-reader.ts',
   'ingest/record-traces.ts',
   // Whoever asks for a person looks for what ingest keeps.

@@ -48,6 +48,7 @@ it('a task gets on while it restores, though it writes nothing', async () => {
       readFrom: () => undefined,
       appendTick: async () => undefined,
       partitionsAt: () => 1,
+      rulesKnownUntil: () => Number.POSITIVE_INFINITY,
       tasks: () => 1,
       now: () => 0,
     },

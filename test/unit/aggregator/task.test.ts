@@ -28,6 +28,7 @@ function world(given: { committed?: Committed; start?: number; end?: number } = 
     failOpens: 0,
     failReads: 0,
     commitTakes: 0,
+    rulesKnownUntil: Number.POSITIVE_INFINITY,
   };
   const ports: TaskPorts = {
     async openWriter() {
@@ -59,6 +60,7 @@ function world(given: { committed?: Committed; start?: number; end?: number } = 
       state.ticks++;
     },
     partitionsAt: () => 1,
+    rulesKnownUntil: () => state.rulesKnownUntil,
     tasks: () => 4,
     now: () => state.now,
   };
@@ -314,6 +316,82 @@ describe('task', () => {
     });
     expect(state.commits).toHaveLength(1);
     expect(beats).toBe(2);
+  });
+
+  describe('that does not know the rules of a minute', () => {
+    const nextMinute = minute0 + 60_000;
+    /** Its records are one in each minute, from the present one on. */
+    const minutes = (from: number, records: number): FetchedBatch => {
+      const made = batch(from, records);
+      const recordOf = (offset: number) => ({
+        offset,
+        timestamp: minute0 + 1_000,
+        value: Buffer.from(ndjson(click({ clickedAt: minute0 + (offset - 10) * 60_000 }))),
+      });
+      return { ...made, records: Array.from({ length: records }, (_, i) => recordOf(from + i)) };
+    };
+    const counted = (state: ReturnType<typeof world>['state']) =>
+      state.commits.map(({ commit }) => commit.offset).at(-1) ?? 10;
+
+    it('counts no click of it, keeps what it has counted, and goes on there when it knows them', async () => {
+      const { state, task } = world({ committed: checkpointAt(10), end: 13 });
+      await task.start();
+      state.rulesKnownUntil = nextMinute;
+      state.calls.length = 0;
+      await task.onBatch(minutes(10, 3));
+      expect([task.position, task.rulesWait.minute, state.calls]).toEqual([11, nextMinute, ['pause']]);
+      state.now = 10_000;
+      task.onTimer();
+      await eventually('commit', () => state.commits.length === 1, 1_000);
+      expect(counted(state)).toBe(11);
+      state.readFrom = -1;
+      task.onTimer();
+      expect(state.readFrom).toBe(-1);
+      state.rulesKnownUntil = nextMinute + 60_000;
+      task.onTimer();
+      expect([state.readFrom, task.rulesWait.minute]).toEqual([11, undefined]);
+      await task.onBatch(minutes(11, 2));
+      expect([task.position, task.rulesWait.minute]).toEqual([12, nextMinute + 60_000]);
+      state.rulesKnownUntil = Number.POSITIVE_INFINITY;
+      task.onTimer();
+      await task.onBatch(minutes(12, 1));
+      expect(task.position).toBe(13);
+    });
+
+    it('waits while it restores, too, and does not take a click for unknown that is dated too far ahead', async () => {
+      const { state, task } = world({ committed: checkpointAt(14, 10), end: 20 });
+      await task.start();
+      state.rulesKnownUntil = nextMinute;
+      await task.onBatch(minutes(10, 4));
+      expect([task.state, task.position, task.rulesWait.minute]).toEqual(['restoring', 11, nextMinute]);
+      const { state: other, task: another } = world({ committed: checkpointAt(17), end: 18 });
+      await another.start();
+      other.rulesKnownUntil = nextMinute;
+      await another.onBatch(minutes(17, 1));
+      expect([another.position, another.rulesWait.minute]).toEqual([18, undefined]);
+    });
+
+    it('goes on after a rebalance, when the consumer was away as the rules became known', async () => {
+      const { state, task } = world({ committed: checkpointAt(10), end: 13 });
+      await task.start();
+      state.rulesKnownUntil = nextMinute;
+      await task.onBatch(minutes(10, 3));
+      state.rulesKnownUntil = Number.POSITIVE_INFINITY;
+      state.failReads = 1;
+      task.onTimer();
+      expect(task.rulesWait.minute).toBeUndefined();
+      task.resume();
+      expect(state.readFrom).toBe(11);
+    });
+
+    it('says so no longer when it is closed or begins again', async () => {
+      const { state, task } = world({ committed: checkpointAt(10), end: 13 });
+      await task.start();
+      state.rulesKnownUntil = nextMinute;
+      await task.onBatch(minutes(10, 3));
+      await task.close({ commit: false });
+      expect(task.rulesWait.minute).toBeUndefined();
+    });
   });
 
   it('commits nothing while nothing is read', async () => {

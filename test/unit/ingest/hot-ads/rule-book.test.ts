@@ -142,7 +142,7 @@ describe('RuleBook', () => {
 
   it('knows as much after a second reading as after the first', () => {
     const { log, book, rule } = announced();
-    expect(book.read(log.fetch(0))).toEqual({ announced: [], tooLate: [], partitions: [] });
+    expect(book.read(log.fetch(0))).toEqual({ announced: [], tooLate: [], partitions: [], versions: [] });
     expect(book.rules).toEqual([rule]);
   });
 
