@@ -14,6 +14,8 @@ export interface FaultBook {
   next(role: Role): FaultPlan | undefined;
   /** Returns whether it counts. */
   struck(plan: FaultPlan): boolean;
+  /** The process did not come by in time. The next one is to do it the first time that it comes by. */
+  missed(plan: FaultPlan): void;
   /** Hits by `step, action`. */
   readonly hits: ReadonlyMap<string, number>;
   count(action: Action): number;
@@ -31,6 +33,7 @@ export interface FaultGoal {
 export function createFaultBook(goal: FaultGoal, isLoaded: () => boolean): FaultBook {
   const hits = new Map<string, number>();
   const planned = new Map<string, number>();
+  const missed = new Set<string>();
   const count = (action: Action) =>
     [...hits].reduce((sum, [key, hit]) => sum + (key.endsWith(`, ${action}`) ? hit : 0), 0);
   const goals: Record<Action, number> = { kill: goal.kills, stop: goal.zombies, fail: goal.lostAnswers };
@@ -50,8 +53,11 @@ export function createFaultBook(goal: FaultGoal, isLoaded: () => boolean): Fault
       const [first] = keyed.sort((a, b) => a.weight - b.weight);
       if (first === undefined) return undefined;
       planned.set(keyOf(first.choice), (planned.get(keyOf(first.choice)) ?? 0) + 1);
-      const isRare = first.choice.step.startsWith('restatement');
+      const isRare = first.choice.step.startsWith('restatement') || missed.has(keyOf(first.choice));
       return { ...first.choice, nth: isRare ? 1 : 1 + Math.floor(Math.random() ** 2 * 6) };
+    },
+    missed(plan) {
+      missed.add(keyOf(plan));
     },
     struck(plan) {
       if (!isLoaded()) return false;

@@ -164,6 +164,7 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
         if (role === 'jobs') activeRunner.struck(`http://127.0.0.1:${port}`, plan);
         book.struck(plan);
       },
+      onMissed: book.missed,
       ...(role === 'jobs'
         ? { onWell: (isWell: boolean) => activeRunner.isWell(`http://127.0.0.1:${port}`, isWell) }
         : {}),

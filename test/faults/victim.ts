@@ -24,6 +24,8 @@ export interface VictimOptions {
   plan(): FaultPlan | undefined;
   /** A fault has struck. */
   onHit(plan: FaultPlan): void;
+  /** The process has not come by its step-point in time. */
+  onMissed?(plan: FaultPlan): void;
   /** It answers, after a start; and it is about to be started, or, hit before, to end. */
   onWell?(isWell: boolean): void;
   /** It ended by itself. */
@@ -48,8 +50,13 @@ const preload = join(import.meta.dirname, 'preload.ts');
 /** `MUTATION=<name> npm run faults`: with that bug in all processes, to see the bench notice it. */
 const mutation = process.env['MUTATION'] ?? '';
 const planted = mutation === '' ? [] : ['--import', join(root, 'test/mutations/preload.ts')];
-/** A step-point that is not reached within this time after the start is given up. */
+/**
+ * A step-point that is not reached within this time is given up. The time begins when the process answers: on a busy
+ * machine the start alone takes as long.
+ */
 const patienceMs = 12_000;
+/** A process that does not answer by then is killed where it stands. */
+const longestStartMs = 45_000;
 /** Late minutes are restated when it has been quiet for a while. */
 const restatementPatienceMs = 60_000;
 /** Longer than any session timeout of the bench: others take over. */
@@ -176,9 +183,14 @@ class Child implements Victim {
     child.stdout.on('data', keep);
     child.stderr.on('data', keep);
     const exited = new Promise<void>(resolve => child.once('exit', () => resolve()));
-    if (onWell) void this.#untilItAnswers(child).then(answers => answers && onWell(true));
+    let answersSince: number | undefined;
+    void this.#untilItAnswers(child).then(answers => {
+      if (!answers) return;
+      answersSince = Date.now();
+      onWell?.(true);
+    });
     const hasHit = () => readFileSync(notice, 'utf8') !== '';
-    if (plan !== undefined) await this.#suffer(child, plan, hasHit, exited);
+    if (plan !== undefined) await this.#suffer(child, plan, { hasHit, exited, answersSince: () => answersSince });
     await exited;
     // A supervisor waits a little, too; and the machine is to be busy with clicks, not with starting programs.
     if (plan !== undefined) await sleep(300 + Math.random() * 1_200);
@@ -187,11 +199,16 @@ class Child implements Victim {
     await sleep(300);
   }
 
-  async #suffer(child: ChildProcess, plan: FaultPlan, hasHit: () => boolean, exited: Promise<void>): Promise<void> {
-    const { onHit } = this.#options;
-    const deadline = Date.now() + (plan.step.startsWith('restatement') ? restatementPatienceMs : patienceMs);
+  async #suffer(child: ChildProcess, plan: FaultPlan, { hasHit, exited, answersSince }: Life): Promise<void> {
+    const { onHit, onMissed } = this.#options;
+    const startedAt = Date.now();
+    const patience = plan.step.startsWith('restatement') ? restatementPatienceMs : patienceMs;
+    const deadline = () => {
+      const since = answersSince();
+      return since === undefined ? startedAt + longestStartMs : since + patience;
+    };
     const isOver = () => child.exitCode !== null || child.signalCode !== null;
-    while (!hasHit() && !isOver() && Date.now() < deadline) await Promise.race([sleep(50), exited]);
+    while (!hasHit() && !isOver() && Date.now() < deadline()) await Promise.race([sleep(50), exited]);
     if (hasHit()) {
       onHit(plan);
       if (plan.action === 'stop') {
@@ -200,6 +217,7 @@ class Child implements Victim {
       }
       if (plan.action !== 'kill') await Promise.race([sleep(aftermathMs), exited]);
     } else if (!isOver()) {
+      onMissed?.(plan);
       onHit({ ...plan, step: `${plan.step.split(':')[0]}: anywhere`, action: 'kill' });
     }
     this.#options.onWell?.(false);
@@ -218,6 +236,14 @@ class Child implements Victim {
     }
     return false;
   }
+}
+
+/** What is known of one life of a process. */
+interface Life {
+  readonly hasHit: () => boolean;
+  readonly exited: Promise<void>;
+  /** Epoch ms; undefined while it starts. */
+  readonly answersSince: () => number | undefined;
 }
 
 async function end(child: ChildProcess | undefined, signal: NodeJS.Signals): Promise<void> {
