@@ -344,7 +344,7 @@ describe('operations', () => {
       /^[\d,]+ clicks acknowledged to clientsnone is missing[\d,]+ more received, without an acknowledgement in the log$/,
     );
     missing = 34;
-    await line.getByText('34 are missing').waitFor({ timeout: 30_000 });
+    await line.getByText('34 are missing').waitFor({ timeout: 120_000 });
     expect(await line.getAttribute('data-acknowledged')).toBe('missing');
     expect(await textOf(page, 'balance')).toContain('Broken');
     await page.getByText('acknowledged clicks are missing').waitFor();

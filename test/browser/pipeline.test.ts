@@ -25,7 +25,7 @@ const rowOf = (minute: number) =>
     has: visitor.page.locator(`time[title="${new Date(minute).toISOString().slice(0, 19).replace('T', ' ')} UTC"]`),
   });
 
-describe('the live view', { timeout: 240_000 }, () => {
+describe('the live view', () => {
   it('shows a click that is posted over HTTP, without a reload', async () => {
     await visitor.goto('/');
     await visitor.page.locator('#pulse[data-state="live"]').waitFor();
@@ -79,7 +79,7 @@ describe('the live view', { timeout: 240_000 }, () => {
     await visitor.goto('/?view=operations');
     await visitor.page.locator('#pulse[data-state="live"]').waitFor();
     await pipeline.broker.kill();
-    await visitor.page.locator('#pulse[data-state="away"]').waitFor({ timeout: 60_000 });
+    await visitor.page.locator('#pulse[data-state="away"]').waitFor({ timeout: 120_000 });
     await visitor.page.locator('#news').getByText('Kafka does not answer').waitFor();
     await pipeline.broker.restart();
     await visitor.page.locator('#pulse[data-state="live"]').waitFor({ timeout: 120_000 });

@@ -122,9 +122,9 @@ describe('job runners', () => {
     expect(await told(another.url)).toEqual(await told(pipeline.queryApi.url));
   });
 
-  it('restate late clicks once', { timeout: 180_000 }, () => restatesOne());
+  it('restate late clicks once', () => restatesOne());
 
-  it('are succeeded when they are killed', { timeout: 240_000 }, async () => {
+  it('are succeeded when they are killed', async () => {
     const { service, other, since } = await activeOne();
     await service.kill();
     console.log(`killed: succeeded after ${await succeeded(other, since)} ms`);
@@ -134,7 +134,7 @@ describe('job runners', () => {
     await Promise.all(both().map(one => one.ready()));
   });
 
-  it('are succeeded when they are stopped, and write nothing when they go on', { timeout: 240_000 }, async () => {
+  it('are succeeded when they are stopped, and write nothing when they go on', async () => {
     const { service, other, since } = await activeOne();
     const fencedBefore = await metricOf(service, 'adclicks_job_runner_terms_fenced_total');
     service.signal('SIGSTOP');
@@ -147,7 +147,7 @@ describe('job runners', () => {
     await service.ready();
   });
 
-  it('have terms that follow each other in the log', { timeout: 60_000 }, async () => {
+  it('have terms that follow each other in the log', async () => {
     const lines = await readCommitted(pipeline.broker.brokers, 'job-results');
     const terms = lines
       .filter(({ kind }) => kind === 'job-runner')
@@ -160,7 +160,7 @@ describe('job runners', () => {
     expect(changes.map(({ instance }) => instance)).toEqual(begun);
   });
 
-  it('hand over at once when they are told to stop', { timeout: 120_000 }, async () => {
+  it('hand over at once when they are told to stop', async () => {
     const { service, other, since } = await activeOne();
     expect(await service.stop()).toBe(0);
     console.log(`told to stop: succeeded ${await succeeded(other, since)} ms after its end`);

@@ -84,11 +84,7 @@ afterAll(async () => {
 describe('beyond loopback', () => {
   it.each([ingestMain, queryMain])('%s does not start while there is no key', async (main, portKey) => {
     const service = await startService(main, portKey, { ...env, API_KEYS: 'auto', HOST: '0.0.0.0' });
-    await eventually(
-      'it ends',
-      async () => service.logs().includes('adclicks-server keys create --scope admin'),
-      60_000,
-    );
+    await eventually('it ends', async () => service.logs().includes('adclicks-server keys create --scope admin'));
     expect(await service.stop()).toBe(78);
     logs.push(service.logs());
   });

@@ -111,7 +111,7 @@ it('ends a member that hangs, though the other brokers’ fetches keep it in the
 it.each([
   ['gives its work up when it hears of it', true],
   ['hears of nothing until it has finished', false],
-])('settles a group that rebalances while a member is busy, who %s', { timeout: 120_000 }, async (_name, listens) => {
+])('settles a group that rebalances while a member is busy, who %s', async (_name, listens) => {
   const topic = await topicOf(listens ? 'listening-' : 'deaf-');
   let wasBusy = false;
   const busy = async (batch: FetchedBatch) => {

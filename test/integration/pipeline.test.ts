@@ -204,14 +204,10 @@ describe('pipeline', () => {
     // The minute in which the watermark is now. One that was chosen earlier may be final by now on a busy machine.
     const from = minuteOf(Date.now() - outOfOrdernessMs);
     await pipeline.post({ ad_id: 'ad-late', event_id: 'l-1', clicked_at: from });
-    await eventually(
-      'closed',
-      async () => {
-        const { watermark } = await pipeline.get<{ watermark: string | null }>('/v1/status');
-        return watermark !== null && Date.parse(watermark) >= from + 60_000;
-      },
-      90_000,
-    );
+    await eventually('closed', async () => {
+      const { watermark } = await pipeline.get<{ watermark: string | null }>('/v1/status');
+      return watermark !== null && Date.parse(watermark) >= from + 60_000;
+    });
     await pipeline.post({ ad_id: 'ad-late', event_id: 'l-2', clicked_at: from + 59_999 });
     expect(await counted('ad-late', from, 2)).toMatchObject({ late: 1, state: 'provisional' });
     const answer = await eventually('final', async () => {

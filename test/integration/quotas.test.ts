@@ -108,16 +108,11 @@ describe('the quota of a key', () => {
     await eventually(
       'nearly all of it is there for the one that is asked',
       async () => (await flood([one!], key, 3_000)).perSecond > 0.85 * perSecond,
-      90_000,
     );
     await flood([one!, two!], key, 3_000);
     await two?.kill();
-    await eventually('one knows that it is alone', async () => (await membersOf(one!)) === '1', 60_000);
-    await eventually(
-      'it has all of it',
-      async () => (await flood([one!], key, 3_000)).perSecond > 0.9 * perSecond,
-      60_000,
-    );
+    await eventually('one knows that it is alone', async () => (await membersOf(one!)) === '1');
+    await eventually('it has all of it', async () => (await flood([one!], key, 3_000)).perSecond > 0.9 * perSecond);
   });
 
   it('is changed while the key is used, in every process', async () => {

@@ -202,7 +202,7 @@ describe('two replicas', () => {
       await postLate(20);
       await away.kill();
       const other = nodes.find(node => node !== away) ?? away;
-      await eventually('restated', async () => (await restatedIn(other)) === late, 90_000);
+      await eventually('restated', async () => (await restatedIn(other)) === late);
       await away.start();
     }
     for (const node of nodes) {
@@ -281,9 +281,9 @@ describe('two replicas', () => {
       "SELECT definition FROM stored_filter WHERE id = 'one'",
     );
     await alter('{}');
-    await eventually('the difference is told', async () => (await compared()).differences === 1, 60_000);
+    await eventually('the difference is told', async () => (await compared()).differences === 1);
     await alter(definition);
-    await eventually('they agree again', async () => (await compared()).differences === 0, 60_000);
+    await eventually('they agree again', async () => (await compared()).differences === 0);
   });
 
   it('are compared by hand', async () => {

@@ -107,7 +107,7 @@ describe('clicks posted three days late', () => {
   })).map((click, i, all) => (i < 19_000 ? click : (all[i - 19_000] ?? click)));
   const truth = truthOf(clicks);
 
-  it('come out exact within two minutes, and say that they were restated', { timeout: 180_000 }, async () => {
+  it('come out exact within two minutes, and say that they were restated', async () => {
     // The log has a present: what is days old is too late.
     await pipeline.post({ ad_id: 'now', event_id: 'n-1', clicked_at: Date.now() });
     await eventually('a watermark', async () => {
@@ -143,7 +143,7 @@ describe('clicks posted three days late', () => {
     ]);
   });
 
-  it('leave nothing for a replay to change, nor for a reconciliation to find', { timeout: 120_000 }, async () => {
+  it('leave nothing for a replay to change, nor for a reconciliation to find', async () => {
     const replay = await jobEnded((await startReplay({ from, to, apply: true })).id);
     expect(replay).toMatchObject({ state: 'done', diff: { cells: 0 } });
     const response = await fetch(`${pipeline.queryApi.url}/v1/reconciliations`, {
@@ -178,7 +178,7 @@ describe('a store that is killed while it restates', () => {
     };
     const total = () => totalOf(from, to);
     const job = await eventually('a restatement begins', restating, 120_000);
-    await eventually(`job ${job.id} has begun to write`, async () => (await total()) > 0, 60_000);
+    await eventually(`job ${job.id} has begun to write`, async () => (await total()) > 0);
     await pipeline.queryApi.kill();
     await pipeline.restart('queryApi');
     await pipeline.queryApi.ready(60_000);

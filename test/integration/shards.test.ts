@@ -135,18 +135,14 @@ describe('two shards of two nodes', () => {
 
   it('restate late clicks of both at once, whoever reads meanwhile', async () => {
     // It is a matter of moments whether the first were too late as well.
-    await eventually(
-      'final',
-      async () => {
-        const { state, pending } = await totals();
-        return state !== 'provisional' && pending === 0;
-      },
-      60_000,
-    );
+    await eventually('final', async () => {
+      const { state, pending } = await totals();
+      return state !== 'provisional' && pending === 0;
+    });
     const before = posted;
     const reader = readOn();
     await post(6);
-    await eventually('late', async () => (await totals().catch(() => undefined))?.pending === posted - before, 60_000);
+    await eventually('late', async () => (await totals().catch(() => undefined))?.pending === posted - before);
     await eventually(
       'restated',
       async () => {

@@ -28,7 +28,6 @@ describe('a command', () => {
       expect(stderr).toMatch(/cache .*node_modules[/\\]\.cache[/\\]node/);
       expect(stdout).toMatch(/^Usage: /);
     },
-    60_000,
   );
 
   it('adclicks tells its version, which is that of the package', async () => {

@@ -61,7 +61,7 @@ describe.each([
     [{ TLS_CLIENT_CA_FILE: authority.certFile }, 'needs TLS_CERT_FILE and TLS_KEY_FILE'],
   ])('does not start with a certificate that it could not use: %j', async (env, why) => {
     const service = await startService(main, portKey, { KAFKA_BROKERS: '127.0.0.1:1', ...env });
-    await eventually('it says why', async () => service.logs().includes(why), 60_000);
+    await eventually('it says why', async () => service.logs().includes(why));
     expect(await service.stop()).toBe(78);
     expect(service.logs()).not.toContain(readFileSync(own.keyFile, 'utf8').split('\n')[1]);
   });

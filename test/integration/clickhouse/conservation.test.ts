@@ -316,7 +316,7 @@ describe('what is on its way is no difference', () => {
     await holds();
   });
 
-  it('never, while a sink inserts as fast as it can', { timeout: 60_000 }, async () => {
+  it('never, while a sink inserts as fast as it can', async () => {
     await threeHours();
     let isRunning = true;
     const sink = async (partition: number) => {
@@ -444,7 +444,7 @@ describe('a difference is found', () => {
 });
 
 describe('the watch', () => {
-  it('shows what it finds in /v1/status and /metrics, and its end', { timeout: 60_000 }, async () => {
+  it('shows what it finds in /v1/status and /metrics, and its end', async () => {
     const outputs = await threeHours();
     const deps = { clickhouse: engine.clickhouse, countedLog, now: Date.now, log };
     const config = loadConfig(JobsConfig, { CONSERVATION_INTERVAL_MS: '1000' });

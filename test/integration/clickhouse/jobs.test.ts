@@ -148,14 +148,10 @@ const replay = async (apply: boolean, from = start, to = end) => {
   return String(body.id);
 };
 const ended = (id: string, path = 'replays') =>
-  eventually(
-    `job ${id}`,
-    async () => {
-      const { body } = await call('GET', `/v1/${path}/${id}`);
-      return !['queued', 'running'].includes(body.state) && body;
-    },
-    30_000,
-  );
+  eventually(`job ${id}`, async () => {
+    const { body } = await call('GET', `/v1/${path}/${id}`);
+    return !['queued', 'running'].includes(body.state) && body;
+  });
 const countOf = async (ad: string, more = '', from = start, to = end) =>
   (await call('GET', `/v1/ads/${ad}/aggregated_count?from=${from}&to=${to}${more}`)).body;
 
@@ -443,7 +439,7 @@ const recounted = (minute: number) =>
   });
 
 describe('late clicks', () => {
-  it('are restated by themselves, once, and again when more come', { timeout: 120_000 }, async () => {
+  it('are restated by themselves, once, and again when more come', async () => {
     const clicks = [click({ clickedAt: start }), click({ clickedAt: start + 3 * minuteMs, adId: 'b' })];
     const onTime = click({ clickedAt: start + 1 });
     await insertRaw(onTime, ...clicks);
@@ -452,11 +448,7 @@ describe('late clicks', () => {
     await eventually('told', async () => (await countOf('ad_1')).pending_late === 1);
     expect(await countOf('ad_1')).toMatchObject({ count: 1, state: 'final' });
     startJobs();
-    await eventually(
-      'restated',
-      async () => (await countOf('ad_1')).count === 2 && (await countOf('b')).count === 1,
-      45_000,
-    );
+    await eventually('restated', async () => (await countOf('ad_1')).count === 2 && (await countOf('b')).count === 1);
     expect(await countOf('ad_1')).toMatchObject({ count: 2, late: 1, state: 'restated' });
     await eventually('nothing waits', async () => (await countOf('ad_1')).pending_late === 0);
     // The job tells what it has read a moment after the counts have changed.
@@ -470,7 +462,7 @@ describe('late clicks', () => {
     await insertRaw(more);
     await tooLate([more, { ...onTime, clickId: '01KZZZZZZZZZZZZZZZZZZZZZZB' }], 110);
     rawAt = 200;
-    await eventually('restated again', async () => (await countOf('ad_1')).count === 3, 45_000);
+    await eventually('restated again', async () => (await countOf('ad_1')).count === 3);
     await eventually('done', async () =>
       (await call('GET', '/v1/replays')).body.replays.every((r: { state: string }) => r.state === 'done'),
     );
@@ -547,7 +539,7 @@ describe('late clicks', () => {
 describe('late clicks of many minutes', () => {
   const spread = (ad: string, minutes: number, from = start - 3 * 86_400_000) =>
     Array.from({ length: minutes }, (_, i) => click({ clickedAt: from + 2 * i * minuteMs, adId: ad }));
-  it('are restated job by job until all are counted', { timeout: 240_000 }, async () => {
+  it('are restated job by job until all are counted', async () => {
     const clicks = [...spread('a', 150), ...spread('b', 130, start - 2 * 86_400_000)];
     await insertRaw(...clicks);
     await tooLate(clicks);
@@ -584,13 +576,13 @@ describe('jobs beside each other', () => {
     // Turns as short as they can be, and small steps: a day is many of both.
     startJobs({}, { turnMs: 0, pageRows: 10 });
     const long = await replay(true, dayStart, start);
-    await eventually('it runs', async () => (await call('GET', `/v1/replays/${long}`)).body.minutes_done > 0, 60_000);
+    await eventually('it runs', async () => (await call('GET', `/v1/replays/${long}`)).body.minutes_done > 0);
     const other = await replay(false, dayStart, start);
     const late = click({ clickedAt: start, adId: 'late' });
     await insertRaw(late);
     await tooLate([late]);
     expect((await ended(await replay(false, start, start + minuteMs))).state).toBe('done');
-    await eventually('restated', async () => (await countOf('late')).count === 1, 90_000);
+    await eventually('restated', async () => (await countOf('late')).count === 1);
     const behind = (await call('GET', `/v1/replays/${long}`)).body;
     expect([behind.state, behind.minutes_done < 1_440]).toEqual(['running', true]);
     await call('DELETE', `/v1/replays/${other}`);
@@ -634,7 +626,7 @@ describe('what has failed', () => {
     await ended(body.id, 'reconciliations');
     await jobs?.[Symbol.asyncDispose]();
     startJobs({ RECONCILE_REPAIR: 'true' });
-    await eventually('repaired', async () => (await countOf('ad_1')).count === 2, 45_000);
+    await eventually('repaired', async () => (await countOf('ad_1')).count === 2);
   });
 });
 
@@ -735,7 +727,7 @@ describe('a reconciliation', () => {
     });
   });
 
-  it('names the ads that drift, either way, and repairs them if it is told to', { timeout: 60_000 }, async () => {
+  it('names the ads that drift, either way, and repairs them if it is told to', async () => {
     await insertRaw(click({ clickedAt: start }), click({ clickedAt: start }), click({ clickedAt: start, adId: 'ok' }));
     await insertCounts({ clicks: 1 }, { ad_id: 'gone', clicks: 5 }, { ad_id: 'ok', clicks: 1 });
     startJobs({ RECONCILE_REPAIR: 'true' });

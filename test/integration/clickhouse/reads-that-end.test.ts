@@ -60,7 +60,7 @@ async function start(env: Record<string, string>): Promise<void> {
 
 afterEach(async () => {
   for (const connection of connections.splice(0)) connection[Symbol.dispose]();
-  await eventually('no read goes on', async () => (await running()) === 0, 30_000);
+  await eventually('no read goes on', async () => (await running()) === 0);
   await closeHttp(http);
   await clickhouse[Symbol.asyncDispose]();
 });
@@ -224,23 +224,19 @@ describe('exports that are hardly read', () => {
       return connection;
     });
     await eventually('both have a place', async () => (await running()) === 2);
-    const answer = await eventually(
-      'a place is free',
-      async () => {
-        const asked = await exportOf(path, '127.0.0.4');
-        if (asked.statusCode === 200) return asked;
-        asked.resume();
-        return undefined;
-      },
-      30_000,
-    );
+    const answer = await eventually('a place is free', async () => {
+      const asked = await exportOf(path, '127.0.0.4');
+      if (asked.statusCode === 200) return asked;
+      asked.resume();
+      return undefined;
+    });
     let lines = 0;
     for await (const piece of answer as AsyncIterable<Buffer>) for (const byte of piece) if (byte === 10) lines++;
     expect(lines).toBe(clicks + 1);
     expect(await told(exportsCut, { why: 'room' })).toBe(1);
     // It notices: the end of the answer never comes.
     const cut = slow.filter(({ socket }) => socket.resume());
-    await eventually('one was cut off', () => cut.some(({ socket }) => socket.destroyed), 30_000);
+    await eventually('one was cut off', () => cut.some(({ socket }) => socket.destroyed));
     expect(cut.some(({ received }) => received.endsWith('\r\n0\r\n\r\n'))).toBe(false);
   });
 });

@@ -96,14 +96,10 @@ async function run(path: 'replays' | 'reconciliations', more: object = {}) {
     ...{ now: Date.now, log, ...toLog },
   });
   const { body } = await call('POST', `/v1/${path}`, { from: start, to: end, ...more });
-  return await eventually(
-    'job ended',
-    async () => {
-      const job = (await call('GET', `/v1/${path}/${body.id}`)).body;
-      return !['queued', 'running'].includes(job.state) && job;
-    },
-    60_000,
-  );
+  return await eventually('job ended', async () => {
+    const job = (await call('GET', `/v1/${path}/${body.id}`)).body;
+    return !['queued', 'running'].includes(job.state) && job;
+  });
 }
 
 /** The same id under each of the ads. */
