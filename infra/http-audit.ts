@@ -22,6 +22,7 @@ import type { Http } from './http-instance.ts';
 import { neededBy } from './http-keys.ts';
 import { keyRefusedWith } from './keys/key-gate.ts';
 import { withoutKeyTexts } from './keys/key-text.ts';
+import { wrongRegionCode } from './keys/region.ts';
 import { Problem } from './problem.ts';
 import { OwnQuotasSchema } from './quotas/quotas.ts';
 
@@ -82,7 +83,9 @@ export function auditRefusals(http: Http, trail: AuditTrail, clients: Pick<Clien
       return;
     }
     const asked = askedBy(request, clients, 'refused', { by: key.id, name: key.created.label });
-    trail.refused(asked, 403).finally(done);
+    // What belongs to another region does not stay in this one. Whose key it was and what it was used for is enough.
+    const isOfOtherRegion = error instanceof Problem && error.code === wrongRegionCode;
+    trail.refused(isOfOtherRegion ? { ...asked, parameters: {}, address: '' } : asked, 403).finally(done);
   });
 }
 
@@ -143,7 +146,19 @@ const mostCharacters = 200;
 const recorded: ReadonlySet<string> = new Set([
   ...['action', 'ad_id', 'ad_id_prefix', 'apply', 'as_of', 'at', 'clicked_from', 'clicked_to', 'compare', 'country'],
   ...['expires_at', 'filter', 'format', 'from', 'granularity', 'id', 'key', 'label', 'limit', 'order', 'outcome'],
-  ...['origins', 'overlap_s', 'partitions', 'reason', 'scopes', 'strict', 'timezone', 'to', 'uniques', 'window'],
+  ...[
+    'origins',
+    'overlap_s',
+    'partitions',
+    'reason',
+    'region',
+    'scopes',
+    'strict',
+    'timezone',
+    'to',
+    'uniques',
+    'window',
+  ],
   ...Object.keys(OwnQuotasSchema.properties),
 ]);
 

@@ -12,6 +12,7 @@ const reasons = [
   'rate_limited',
   'unauthorized',
   'forbidden',
+  'wrong_region',
   'wrong_keys',
   'cross_site',
   'busy',

@@ -14,6 +14,7 @@ import { type Client, type Clients, createClients } from '../infra/http-clients.
 import { createRateLimit, type RateLimit } from '../infra/http-rate-limit.ts';
 import { keyModeOf } from '../infra/keys/config.ts';
 import { createKeyGate, type KeyGate, type KnownKeys, unreadKeys } from '../infra/keys/key-gate.ts';
+import { type Region, regionOf } from '../infra/keys/region.ts';
 import { writableWith } from '../infra/keys/tenant.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
@@ -75,7 +76,8 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
     unit: 'clicks',
     setting: 'INGEST_RATE_LIMIT_PER_MINUTE',
   });
-  const keyGate = createKeyGate({ mode: keyModeOf(config), keys, now });
+  const region: Region = regionOf(config);
+  const keyGate = createKeyGate({ mode: keyModeOf(config), keys, region, now });
   const keyLimits = createKeyLimits({ config, clients, shares: deps.quotaShares ?? wholeQuotas, log });
   const http = await openServer(deps, { clients, rateLimit, keys: keyGate, keyLimits });
   takeBytes(http, config, clients);
@@ -83,7 +85,7 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
   refuseOtherMethods(http, '/v1/clicks', ['POST']);
   const safeLanding = config.INGEST_LINK_SAFE_LANDING;
   const keep = createKeepClick({ clickLog, spool, ...(deps.kept && { kept: deps.kept }) });
-  routeLinks(http, { clients, clickLog, keep, log, keys: linkKeys, safeLanding, now });
+  routeLinks(http, { clients, clickLog, keep, log, keys: linkKeys, region, safeLanding, now });
   routeBrowserClicks(http, { clients, rateLimit, takeFurther: keyLimits.takeFurther, clickLog, keep, log, now });
   return http;
 }

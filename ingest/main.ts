@@ -13,6 +13,7 @@ import { createKafka, type KafkaClient } from '../infra/kafka/client.ts';
 import { createProducer } from '../infra/kafka/producer.ts';
 import { tellKeyMode } from '../infra/keys/config.ts';
 import { openKeys } from '../infra/keys/open-keys.ts';
+import { regionOf } from '../infra/keys/region.ts';
 import type { Logger } from '../infra/log.ts';
 import { aborted, runProcess } from '../infra/process.ts';
 import { beginProgram } from '../infra/program.ts';
@@ -38,6 +39,7 @@ const { config, log } = await beginProgram('ingest', IngestConfig);
 
 await runProcess(log, async (stop, life) => {
   checkRelations(config);
+  regionOf(config);
   tellKeyMode(config, log);
   const tls = openServerTls(config, { log });
   const kafka = createKafka(config, 'ingest', log, config.INGEST_PRODUCE_TIMEOUT_MS);

@@ -20,6 +20,7 @@ import { keysAtQuota } from '../infra/key-quotas/keys-at-quota.ts';
 import { keyModeOf } from '../infra/keys/config.ts';
 import { KeyBook } from '../infra/keys/key-book.ts';
 import { createKeyGate, type KeyGate, type KnownKeys, unreadKeys } from '../infra/keys/key-gate.ts';
+import { regionOf } from '../infra/keys/region.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import { quotasOf } from '../infra/quotas/config.ts';
@@ -133,7 +134,7 @@ export async function buildQueryApi({
   });
   const clients = createClients({ proxies: trustedProxiesOf(config) });
   const { quotas, rawSeconds, withinQuotas, reportingToo } = keyLimitsOf(config, { clients, quotaShares, log });
-  const keyGate = createKeyGate({ mode: keyModeOf(config), keys, now });
+  const keyGate = createKeyGate({ mode: keyModeOf(config), keys, region: regionOf(config), now });
   const signIn = signInOf(config, keyGate, clients);
   const http = await createHttp({
     ...about,

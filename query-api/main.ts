@@ -7,6 +7,7 @@ import { createKafka } from '../infra/kafka/client.ts';
 import { tellKeyMode } from '../infra/keys/config.ts';
 import { openKeyLog } from '../infra/keys/key-log.ts';
 import { openKeys } from '../infra/keys/open-keys.ts';
+import { regionOf } from '../infra/keys/region.ts';
 import { aborted, runProcess } from '../infra/process.ts';
 import { beginProgram } from '../infra/program.ts';
 import { openServerTls } from '../infra/tls/server-tls.ts';
@@ -23,6 +24,7 @@ const { config, log } = await beginProgram('query-api', QueryApiConfig);
 
 await runProcess(log, async (stop, life) => {
   trustedProxiesOf(config);
+  regionOf(config);
   tellKeyMode(config, log);
   const tls = openServerTls(config, { log });
   const asked = { kafka: createKafka(config, 'query-api', log), names: names(config.TOPIC_PREFIX) };

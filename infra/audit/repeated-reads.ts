@@ -15,6 +15,8 @@ export interface OpenEntry {
   entry: AuditEntry;
   /** Settles when the entry is written. */
   written: Promise<void>;
+  /** It stands for what one asker asked for beyond its number of entries. */
+  readonly isCollected: boolean;
 }
 
 export const windowMs = 60_000;
@@ -33,11 +35,12 @@ export class RepeatedReads {
     if (found) return repeated(found, now);
     if ((this.#ofAsker.get(asked.by) ?? 0) < mostOfAsker) {
       this.#ofAsker.set(asked.by, (this.#ofAsker.get(asked.by) ?? 0) + 1);
-      return this.#begin(name, asked, now, write);
+      return this.#begin({ name, asked, isCollected: false }, now, write);
     }
     const various = { ...asked, parameters: {}, address: '' };
     const collected = this.#open.get(nameOf(various));
-    return collected ? repeated(collected, now) : this.#begin(nameOf(various), various, now, write);
+    if (collected) return repeated(collected, now);
+    return this.#begin({ name: nameOf(various), asked: various, isCollected: true }, now, write);
   }
 
   /** Gives up an entry that could not be written, so that the next request opens another one. */
@@ -60,9 +63,13 @@ export class RepeatedReads {
     return this.#open.size;
   }
 
-  #begin(name: string, asked: Asked, now: number, write: (entry: AuditEntry) => Promise<void>): OpenEntry {
+  #begin(
+    { name, asked, isCollected }: { name: string; asked: Asked; isCollected: boolean },
+    now: number,
+    write: (entry: AuditEntry) => Promise<void>,
+  ): OpenEntry {
     const entry = auditEntry(asked, now);
-    const open: OpenEntry = { entry, written: write(entry) };
+    const open: OpenEntry = { entry, written: write(entry), isCollected };
     this.#open.set(name, open);
     return open;
   }
@@ -70,9 +77,9 @@ export class RepeatedReads {
   #close(name: string, open: OpenEntry): void {
     if (this.#open.get(name) !== open) return;
     this.#open.delete(name);
-    const { by, address } = open.entry;
-    // Collected entries are not counted.
-    if (address === '') return;
+    const { by } = open.entry;
+    // They are not counted.
+    if (open.isCollected) return;
     const left = (this.#ofAsker.get(by) ?? 1) - 1;
     if (left > 0) this.#ofAsker.set(by, left);
     else this.#ofAsker.delete(by);

@@ -5,6 +5,7 @@ import type { ProcessConfig } from '../config.ts';
 import { ConfigError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { isUsable, type Key } from './key-book.ts';
+import { RegionConfig } from './region.ts';
 import { isAllowed, type Scope } from './scopes.ts';
 
 export const KeysConfig = Type.Object({
@@ -13,9 +14,10 @@ export const KeysConfig = Type.Object({
     description:
       'which requests need an API key. `auto`: all, if `HOST` is beyond loopback; on loopback none, but a key that is sent must be right. `required`: all, on loopback too, which is right behind a proxy on the same machine. `off`: none, and keys are not checked, which is right only behind a gateway that checks access. Requests that need scope `admin` or `ingest:public` always need a key',
   }),
+  ...RegionConfig.properties,
 });
 
-export type KeySettings = Static<typeof KeysConfig> & Pick<ProcessConfig, 'HOST'>;
+export type KeySettings = Pick<Static<typeof KeysConfig>, 'API_KEYS'> & Pick<ProcessConfig, 'HOST'>;
 
 /** `optional`: a request without a key is answered, one with a wrong key is not. */
 export type KeyMode = 'required' | 'optional' | 'off';

@@ -11,6 +11,7 @@ import { Corrupt } from '../errors.ts';
 import type { LogRecord } from '../kafka/record-batch.ts';
 import type { OwnQuotas } from '../quotas/quotas.ts';
 import { type KeyChange, keyChangeOf } from './key-record.ts';
+import { type Tenant, tenantOf } from './tenant.ts';
 
 export interface Secret {
   /** SHA-256. */
@@ -85,6 +86,11 @@ export function isUsable(key: Key, now: number): boolean {
 export function stateOf({ created, revoked }: Key, now: number): 'usable' | 'expired' | 'revoked' {
   if (revoked !== undefined) return 'revoked';
   return now >= (created.expires_at ?? Number.POSITIVE_INFINITY) ? 'expired' : 'usable';
+}
+
+/** The tenants of the keys that can still be used. */
+export function tenantsIn(keys: readonly Key[], now: number): Tenant[] {
+  return keys.flatMap(key => (isUsable(key, now) ? (tenantOf(key) ?? []) : []));
 }
 
 /** What is known of a key. A copied topic may have its changes before its creation. */

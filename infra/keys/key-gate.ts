@@ -9,11 +9,15 @@
  * A client (an address) that sends many unknown keys in a minute gets 429, and its keys are not checked any more. Keys
  * that were right from the same address before are still checked, so a guesser does not lock out other clients behind
  * the same address.
+ *
+ * A right key of another region (region.ts) gets 403 wherever it is used. That is decided here, before anything of the
+ * request but its head was read.
  */
 import { Problem } from '../problem.ts';
 import type { KeyMode } from './config.ts';
 import type { Key } from './key-book.ts';
 import { keyIdPart } from './key-text.ts';
+import { isGoodIn, noRegion, type Region, requireRegion } from './region.ts';
 import type { CheckText, KeyVerdict } from './right-texts.ts';
 import { isAllowed, isPublic, publicScope, type Scope } from './scopes.ts';
 import { keyIdPlace } from './session-text.ts';
@@ -35,6 +39,8 @@ export interface KeySender {
 
 export interface KeyGate {
   readonly mode: KeyMode;
+  /** Where this process is. */
+  readonly region: Region;
   /** A check of readiness, if all requests need a key. @throws if no key can be accepted */
   readonly readiness: { readonly keys?: () => void };
   /** `authorization` is the header, and `asked` names the request. @throws Problem if it must not be answered */
@@ -66,11 +72,13 @@ export interface Sent {
 export interface KeyGateOptions {
   readonly mode: KeyMode;
   readonly keys: KnownKeys;
+  /** Left out: none, and then keys of regions are refused. */
+  readonly region?: Region;
   /** Epoch ms. */
   readonly now?: () => number;
 }
 
-export function createKeyGate({ mode, keys, now = Date.now }: KeyGateOptions): KeyGate {
+export function createKeyGate({ mode, keys, region = noRegion, now = Date.now }: KeyGateOptions): KeyGate {
   const check = () => {
     const refusal = keys.refusal();
     if (refusal !== undefined) throw new Error(refusal);
@@ -79,14 +87,16 @@ export function createKeyGate({ mode, keys, now = Date.now }: KeyGateOptions): K
     const refusal = keys.refusal();
     if (refusal !== undefined) throw new Problem(503, 'not_ready', `${refusal}: try again`, {}, 1);
   };
+  /** Every key that lets in goes through here. */
+  const ofHere = (key: Key) => goodIn(region, key);
   /** @throws Problem unless the text is a valid key; `malformed` says what is wrong with what is no key at all */
   const keyOf = (text: string, client: KeySender, malformed: string) => {
     refuseGuesser(keyIdPart(text), client, now());
-    return checked(keys.check(text, now()), client, now(), malformed);
+    return ofHere(checked(keys.check(text, now()), client, now(), malformed));
   };
   const isUnchecked = (needed: readonly Scope[]) => mode === 'off' && !needed.includes('admin');
   return {
-    mode,
+    ...{ mode, region },
     readiness: mode === 'required' ? { keys: check } : {},
     admit(authorization, needed, client, asked) {
       if (isUnchecked(needed)) return undefined;
@@ -100,7 +110,7 @@ export function createKeyGate({ mode, keys, now = Date.now }: KeyGateOptions): K
       if (isUnchecked(needed)) return undefined;
       requireReady();
       refuseGuesser(session.slice(...keyIdPlace), client, now());
-      return allowed(checked(keys.checkSession(session, now()), client, now(), noSession), needed, asked);
+      return allowed(ofHere(checked(keys.checkSession(session, now()), client, now(), noSession)), needed, asked);
     },
     admitPublic(text, client, asked) {
       requireReady();
@@ -120,7 +130,7 @@ export function createKeyGate({ mode, keys, now = Date.now }: KeyGateOptions): K
       requireReady();
       const verdict =
         authorization === undefined ? keys.checkSession(session ?? '', now()) : keys.check(keyIn(authorization), now());
-      return verdict.kind === 'right' ? verdict.key : undefined;
+      return verdict.kind === 'right' && isGoodIn(region, verdict.key.created.region) ? verdict.key : undefined;
     },
   };
 }
@@ -146,6 +156,17 @@ function checked(verdict: KeyVerdict, { wrongKeys }: KeySender, now: number, mal
   }
   if (verdict.kind === 'unknown' || verdict.kind === 'malformed') wrongKeys.wrong(now);
   throw unauthorized(verdict.kind === 'malformed' ? malformed : words(verdict));
+}
+
+/** @throws Problem for a key of another region */
+function goodIn(region: Region, key: Key): Key {
+  try {
+    requireRegion(`API key ${key.id}`, key.created.region, region);
+  } catch (error) {
+    if (error instanceof Problem) refusedKeys.set(error, key);
+    throw error;
+  }
+  return key;
 }
 
 /** @throws Problem unless the key has all scopes that are needed */

@@ -11,7 +11,8 @@
  * | --- | --- | --- | --- |
  * | created | 1 | `<id>` | `{"id","label","scopes","ad_id_prefix"?,"expires_at"?,"secret_sha256","session_key"?,"at","by","from"?}` |
  * | created with further limits | 2 | `<id>` | the same with `"quotas"?`, with `"origins"?` of a public key, and with `"tenant"?:{"id","ad_id_prefixes"}` in place of `"ad_id_prefix"` |
- * | rotated: another secret | 1 | `<id>\|<change>` | `{"id","change","secret_sha256","session_key"?,"previous_until","at","by","from"?}` |
+ * | created for one region | 3 | `<id>` | the same with `"region"` |
+| rotated: another secret | 1 | `<id>\|<change>` | `{"id","change","secret_sha256","session_key"?,"previous_until","at","by","from"?}` |
  * | limited: other quotas | 1 | `<id>\|<change>` | `{"id","change","quotas","at","by","from"?}` |
  * | revoked: for good | 1 | `<id>\|revoked` | `{"id","at","by","from"?}` |
  *
@@ -29,6 +30,7 @@ import type { LogRecord } from '../kafka/record-batch.ts';
 import { assertKnown, formatHeader, recordContract } from '../kafka/record-contract.ts';
 import { OwnQuotasSchema } from '../quotas/quotas.ts';
 import { keyIdPattern } from './key-text.ts';
+import { regionPattern } from './region.ts';
 import { sessionKeyPattern } from './session-text.ts';
 import { adIdPrefixPattern, mostPrefixes, tenantIdPattern } from './tenant.ts';
 
@@ -58,6 +60,7 @@ const CreatedValue = Type.Object({
   quotas: Type.Optional(OwnQuotasSchema),
   tenant: Type.Optional(TenantValue),
   origins: Type.Optional(Type.Array(Type.String(), { minItems: 1 })),
+  region: Type.Optional(Type.String({ pattern: regionPattern.source })),
   expires_at: Type.Optional(time),
   ...secret,
   ...who,
@@ -75,7 +78,7 @@ export type KeyChange =
   | ({ readonly kind: 'revoked' } & Readonly<Static<typeof RevokedValue>>);
 
 /** The kinds and formats that this release can read. */
-const contract = recordContract({ created: [1, 2], rotated: [1], limited: [1], revoked: [1] });
+const contract = recordContract({ created: [1, 2, 3], rotated: [1], limited: [1], revoked: [1] });
 
 /** @throws Corrupt for any other record. A reader that skipped it might skip a revocation */
 export function keyChangeOf(record: LogRecord): KeyChange {
@@ -103,14 +106,17 @@ export function keyRecord({ kind, ...value }: KeyChange): OutgoingRecord {
 
 /**
  * A key of a tenant, a public one, and one that is made with quotas have a format of their own, which a release that does
- * not know these fields does not read. Such a release would let in more than it should.
+ * not know these fields does not read. Such a release would let in more than it should. A region came later than these,
+ * so a key that has one has a further format: a release that knows tenants and no regions must not read it either.
  */
-function formatOf(kind: string, value: unknown): 1 | 2 {
+function formatOf(kind: string, value: unknown): number {
   if (kind !== 'created' || typeof value !== 'object' || value === null) return 1;
-  return Object.entries(value).some(([name, given]) => given !== undefined && limits.includes(name)) ? 2 : 1;
+  const given = Object.entries(value).filter(([, each]) => each !== undefined);
+  return Math.max(1, ...given.map(([name]) => limits[name] ?? 1));
 }
 
-const limits = ['tenant', 'quotas', 'origins'];
+/** The first format that has the limit. */
+const limits: Readonly<Record<string, number>> = { tenant: 2, quotas: 2, origins: 2, region: 3 };
 
 function parsed(text: string): unknown {
   try {

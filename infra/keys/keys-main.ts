@@ -10,21 +10,29 @@ import { brokenRule } from '../broken-rule.ts';
 import { KafkaConfig, ProcessConfig } from '../config.ts';
 import { ConfigError } from '../errors.ts';
 import { partitionCount } from '../kafka/admin.ts';
-import { createKafka } from '../kafka/client.ts';
+import { createKafka, type KafkaClient } from '../kafka/client.ts';
 import { reportFatal } from '../process.ts';
 import { beginProgram } from '../program.ts';
-import { names as namesOf } from '../topics.ts';
+import { type OwnQuotas, quotaNames } from '../quotas/quotas.ts';
+import { type Names, names as namesOf } from '../topics.ts';
+import { tenantsIn } from './key-book.ts';
+import { followKeys } from './key-follower.ts';
 import { openKeyLog } from './key-log.ts';
+import { adsIn, quotasWith } from './key-options.ts';
 import { operatorAtBroker } from './key-record.ts';
-import { brokenKeyRule, createdKey, type WantedKey } from './new-key.ts';
+import { type BrokenKeyRule, brokenKeyRule, createdKey, type WantedKey } from './new-key.ts';
 import { scopeNames } from './scopes.ts';
+import type { Tenant } from './tenant.ts';
 
 interface Given {
   readonly label: string;
   readonly scope: readonly string[];
   readonly expiresInDays?: string;
-  readonly adIdPrefix?: string;
+  readonly tenant?: string;
+  readonly adIdPrefix?: readonly string[];
   readonly origin?: readonly string[];
+  readonly quota?: OwnQuotas;
+  readonly region?: string;
 }
 
 const optionOf = {
@@ -34,8 +42,13 @@ const optionOf = {
   ad_id_prefix: '--ad-id-prefix',
   quotas: '--quota',
   origins: '--origin',
-} as const;
+  region: '--region',
+  tenant: '--tenant',
+  'tenant.id': '--tenant',
+  'tenant.ad_id_prefixes': '--ad-id-prefix',
+} as const satisfies Record<BrokenKeyRule['field'], string>;
 
+const readWithinMs = 30_000;
 const settings = Type.Object({ ...KafkaConfig.properties, LOG_LEVEL: ProcessConfig.properties.LOG_LEVEL });
 let action = '';
 // Containers set it for all programs, and logs go where the key goes.
@@ -48,8 +61,14 @@ const { config, options, log } = await beginProgram<typeof settings, Given>('key
       .option('--label <text>', 'what it is for', 'first key')
       .option('--scope <scopes...>', `one or several of ${scopeNames.join(', ')}`, [])
       .option('--expires-in-days <n>', 'until when it is valid (default: until it is revoked)')
-      .option('--ad-id-prefix <prefix>', 'with scope ingest or ingest:public: only ads whose id begins with this text')
+      .option('--tenant <id>', 'for the ads of this tenant alone; needs --ad-id-prefix')
+      .option(
+        '--ad-id-prefix <prefix...>',
+        'only ads whose id begins so: of a tenant (one or several), or with scope ingest or ingest:public alone (one)',
+      )
       .option('--origin <origins...>', 'with scope ingest:public: the sites whose pages may use it')
+      .option('--quota <name=n...>', `${quotaNames.join(', ')}; 0: no limit`, quotasWith)
+      .option('--region <region>', 'good only where processes are in this region (REGION)')
       .action((asked: string) => {
         action = asked;
       }),
@@ -62,14 +81,11 @@ try {
     );
   const now = Date.now();
   const wanted = wantedOf(options, now);
-  const broken = brokenKeyRule(wanted, now);
-  if (broken)
-    throw new ConfigError(
-      brokenRule(optionOf[broken.field as keyof typeof optionOf], broken.value, broken.rule, broken.advice),
-    );
+  requireRules(wanted, now);
   const kafka = createKafka(config, 'keys', log);
   const names = namesOf(config.TOPIC_PREFIX);
   await partitionCount(kafka, names.topic('keys'));
+  if (wanted.tenant) requireRules(wanted, now, await tenantsAt(kafka, names));
   const { text, change } = createdKey(wanted, { by: operatorAtBroker }, now);
   await using auditLog = openAuditLog(kafka, names);
   await auditLog.append(createdAtBroker(wanted, change.id, now));
@@ -81,22 +97,42 @@ try {
   process.exitCode = reportFatal(log, error);
 }
 
+/** @throws ConfigError */
+function requireRules(wanted: WantedKey, now: number, tenants: readonly Tenant[] = []): void {
+  const broken = brokenKeyRule(wanted, now, tenants);
+  if (broken) throw new ConfigError(brokenRule(optionOf[broken.field], broken.value, broken.rule, broken.advice));
+}
+
+/** Those that have a key in force, so that no ad gets two owners. */
+async function tenantsAt(kafka: KafkaClient, names: Names): Promise<Tenant[]> {
+  await using keys = followKeys({ kafka, names, log });
+  await keys.ready(AbortSignal.timeout(readWithinMs));
+  const refusal = keys.refusal();
+  if (refusal !== undefined) throw new ConfigError(`topic keys was not read within ${readWithinMs} ms: ${refusal}`);
+  return tenantsIn(keys.book.list(), Date.now());
+}
+
 /** The key is not made unless this is in the audit log. */
-function createdAtBroker({ label, scopes }: WantedKey, id: string, now: number) {
+function createdAtBroker({ label, scopes, tenant, region }: WantedKey, id: string, now: number) {
   const asker = { by: operatorAtBroker, name: '', subject: '', address: '' };
-  const parameters = { id, label, scopes: scopes.join(',') };
+  const parameters = {
+    ...{ id, label, scopes: scopes.join(',') },
+    ...(tenant && { tenant: tenant.id }),
+    ...(region !== undefined && { region }),
+  };
   return auditEntry({ ...asker, kind: 'act', action: 'adclicks-server keys create', parameters }, now);
 }
 
-function wantedOf({ label, scope, expiresInDays, adIdPrefix, origin }: Given, now: number): WantedKey {
+function wantedOf(given: Given, now: number): WantedKey {
+  const { label, scope, expiresInDays, tenant, adIdPrefix, origin, quota, region } = given;
   const days = expiresInDays === undefined ? undefined : Number(expiresInDays);
   if (days !== undefined && !(Number.isInteger(days) && days >= 1 && days <= 3_650))
     throw new ConfigError(brokenRule('--expires-in-days', expiresInDays, 'must be a whole number from 1 to 3650'));
   return {
     label,
     scopes: scope,
-    adIdPrefix,
-    origins: origin,
+    ...adsIn(tenant, adIdPrefix),
+    ...{ origins: origin, quotas: quota, region },
     expiresAt: days === undefined ? undefined : now + days * 86_400_000,
   };
 }

@@ -4,6 +4,7 @@ import type { Key } from './key-book.ts';
 import type { KeyChange } from './key-record.ts';
 import { mintKeyId, mintKeyText, parseKeyText } from './key-text.ts';
 import { isOriginPattern, maxOrigins, originRule } from './origins.ts';
+import { regionPattern, regionRule } from './region.ts';
 import { isPublic, publicScope, scopeNames } from './scopes.ts';
 import { sessionKeyOf } from './session-text.ts';
 import { adIdPrefixPattern, mostPrefixes, sharedPrefix, type Tenant, tenantIdPattern } from './tenant.ts';
@@ -19,6 +20,8 @@ export interface WantedKey {
   readonly tenant?: Tenant | undefined;
   /** From which pages a public key may be used (origins.ts). */
   readonly origins?: readonly string[] | undefined;
+  /** In which region alone it is good (region.ts). Left out: in all. */
+  readonly region?: string | undefined;
 }
 
 /** Who does it, and from which address, if it is done over HTTP. */
@@ -35,6 +38,7 @@ export interface BrokenKeyRule {
     | 'ad_id_prefix'
     | 'quotas'
     | 'origins'
+    | 'region'
     | 'tenant'
     | 'tenant.id'
     | 'tenant.ad_id_prefixes';
@@ -51,7 +55,7 @@ export function brokenKeyRule(
   now: number,
   tenants: readonly Tenant[] = [],
 ): BrokenKeyRule | undefined {
-  const { label, scopes, expiresAt, tenant, quotas } = wanted;
+  const { label, scopes, expiresAt, tenant, quotas, region } = wanted;
   if (!isLabel(label))
     return {
       field: 'label',
@@ -68,6 +72,7 @@ export function brokenKeyRule(
   const brokenQuota = quotas && brokenQuotaRule(quotas);
   if (brokenQuota)
     return { field: 'quotas', value: brokenQuota.value, rule: `${brokenQuota.name} ${brokenQuota.rule}` };
+  if (region !== undefined && !regionPattern.test(region)) return { field: 'region', value: region, rule: regionRule };
   if (tenant !== undefined) return brokenTenantRule(wanted, tenant, tenants);
   return scopes.includes(publicScope) ? brokenPublicRule(wanted) : brokenPrefixRule(wanted);
 }
@@ -171,7 +176,7 @@ export interface MadeKey {
 
 /** The rules must hold. */
 export function createdKey(wanted: WantedKey, doer: Doer, now: number): MadeKey {
-  const { label, scopes, expiresAt, adIdPrefix, tenant, origins, quotas } = wanted;
+  const { label, scopes, expiresAt, adIdPrefix, tenant, origins, quotas, region } = wanted;
   const { keyId, text } = mintKeyText(undefined, undefined, kindOf(scopes));
   return {
     text,
@@ -183,6 +188,7 @@ export function createdKey(wanted: WantedKey, doer: Doer, now: number): MadeKey 
       ...(adIdPrefix === undefined ? {} : { ad_id_prefix: adIdPrefix }),
       ...(tenant === undefined ? {} : { tenant: { id: tenant.id, ad_id_prefixes: [...tenant.adIdPrefixes] } }),
       ...(origins === undefined ? {} : { origins: [...origins] }),
+      ...(region === undefined ? {} : { region }),
       ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
       ...(quotas === undefined || Object.keys(quotas).length === 0 ? {} : { quotas }),
       ...storedOf(text),

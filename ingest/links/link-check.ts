@@ -35,6 +35,9 @@ export type LinkVerdict =
       /** Epoch ms. */
       readonly clickedAt: number;
       readonly destination: string;
+      readonly keyId: string;
+      /** The only region in which the link counts. Undefined: it counts in all. */
+      readonly region: string | undefined;
     }
   | { readonly ok: false; readonly reason: LinkRefusal; readonly detail: string };
 
@@ -69,7 +72,7 @@ export function checkLink({ keys, destinations }: LinkKeys, adId: string, query:
     return refused('wrong_destination', `d is not given, and the key file has no destination of ad ${adId}`);
   if (allowed !== undefined && !allowed.includes(destination))
     return refused('wrong_destination', brokenRule('d', destination, 'must be one that the key file has for the ad'));
-  return { ok: true, adId, eventId: link.eventId, clickedAt, destination };
+  return { ok: true, adId, eventId: link.eventId, clickedAt, destination, keyId: key.id, region: key.region };
 }
 
 type Read =

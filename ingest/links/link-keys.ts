@@ -1,7 +1,7 @@
 /**
  * Reads the text of the key file: the keys by which click links are signed, and the destinations of ads.
  *
- *     {"keys": [{"id": "2026-11", "secret": "…", "not_before": "2026-11-01T00:00Z", "not_after": "…", "ad_id_prefix": "acme-"}],
+ *     {"keys": [{"id": "2026-11", "secret": "…", "not_before": "2026-11-01T00:00Z", "not_after": "…", "ad_id_prefix": "acme-", "region": "eu"}],
  *      "destinations": {"ad-42": ["https://shop.example/shoes"]}}
  *
  * An error names the place, the value and the rule. Of a secret it never shows anything. A field that does not exist is
@@ -12,6 +12,7 @@ import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { brokenRule, ruleOf } from '../../infra/broken-rule.ts';
 import { ConfigError } from '../../infra/errors.ts';
+import { regionPattern } from '../../infra/keys/region.ts';
 import { adIdPattern, parseTime } from '../click.ts';
 import { destinationRule, isDestination } from './destination.ts';
 import { secretOf } from './link-text.ts';
@@ -24,6 +25,8 @@ export interface LinkKey {
   readonly notAfter: number;
   /** It signs for ads whose id begins so; empty: for all. */
   readonly adIdPrefix: string;
+  /** The only region in which its links count. Undefined: they count in all. */
+  readonly region: string | undefined;
 }
 
 export interface LinkKeys {
@@ -46,6 +49,7 @@ const KeyFile = Type.Object(
           not_before: Type.Optional(Type.String()),
           not_after: Type.Optional(Type.String()),
           ad_id_prefix: Type.Optional(Type.String({ pattern: adIdPattern.source })),
+          region: Type.Optional(Type.String({ pattern: regionPattern.source })),
         },
         closed,
       ),
@@ -70,6 +74,7 @@ export function parseLinkKeys(text: string, name: string): LinkKeys {
       notBefore: timeOf(`${at}.not_before`, key.not_before, 0),
       notAfter: timeOf(`${at}.not_after`, key.not_after, Number.POSITIVE_INFINITY),
       adIdPrefix: key.ad_id_prefix ?? '',
+      region: key.region,
     });
   }
   const destinations = new Map(Object.entries(file.destinations ?? {}));

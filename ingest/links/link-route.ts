@@ -12,6 +12,8 @@ import { Type } from 'typebox';
 import { Retryable } from '../../infra/errors.ts';
 import { type Http, Problem, ProblemSchema, refuseOtherMethods } from '../../infra/http.ts';
 import type { Clients } from '../../infra/http-clients.ts';
+import { countRefusal } from '../../infra/http-refusals.ts';
+import { isGoodIn, type Region, requireRegion, wrongRegionCode } from '../../infra/keys/region.ts';
 import type { Logger } from '../../infra/log.ts';
 import { counter } from '../../infra/metrics.ts';
 import { traceContextOf } from '../../infra/trace-context.ts';
@@ -30,6 +32,8 @@ export interface LinkRouteDeps {
   readonly log: Logger;
   readonly clients: Clients;
   readonly keys: () => LinkKeys;
+  /** Where this process is. */
+  readonly region: Region;
   /** Empty if there is none. */
   readonly safeLanding: string;
   /** Epoch ms. */
@@ -40,7 +44,7 @@ export interface LinkRouteDeps {
 const tryAgainS = 2;
 
 export function routeLinks(http: Http, deps: LinkRouteDeps): void {
-  const { keep, clients, keys, safeLanding, now } = deps;
+  const { keep, clients, keys, region, safeLanding, now } = deps;
   const refusals = createRefusedLinks(deps.clickLog, deps.log);
   const mint = createClickIdMint();
   http.get('/c/:ad_id', {
@@ -65,7 +69,13 @@ export function routeLinks(http: Http, deps: LinkRouteDeps): void {
         if (safeLanding === '') throw noLink();
         return redirected(reply, safeLanding);
       }
-      const { eventId, clickedAt, destination } = verdict;
+      const { eventId, clickedAt, destination, keyId, region: itsRegion } = verdict;
+      // Of a link of another region nothing stays here, also not in quarantine.
+      if (safeLanding !== '' && !isGoodIn(region, itsRegion)) {
+        countRefusal(wrongRegionCode);
+        return redirected(reply, safeLanding);
+      }
+      requireRegion(`link key ${keyId}`, itsRegion, region);
       const purpose = loadPurposeOf(request);
       const click = {
         ...{ clickId: mint(at), eventId, adId, clickedAt, receivedAt: at, country: unknownCountry },
@@ -103,7 +113,7 @@ const routeSchema = {
   operationId: 'followClickLink',
   summary: 'Count a click and redirect to its destination',
   description:
-    'A signed click link. The click is kept before the answer is sent, and counts once, however often the link is loaded. Whoever has a link key makes such links (`adclicks link`). A link that was altered, has expired or is for another ad leads to the landing page that the operator has set, or to 404, and does not count. With 503 the same link can be loaded again, which browsers do by themselves. Further parameters are ignored.',
+    'A signed click link. The click is kept before the answer is sent, and counts once, however often the link is loaded. Whoever has a link key makes such links (`adclicks link`). A link that was altered, has expired or is for another ad leads to the landing page that the operator has set, or to 404, and does not count. Nor does a link of another region, which leads to the landing page or to 403. With 503 the same link can be loaded again, which browsers do by themselves. Further parameters are ignored.',
   params: Type.Object({ ad_id: Type.String({ description: 'the ad' }) }),
   querystring: Type.Object({
     e: Type.String({ description: 'event id: together with the ad, the identity of the click' }),
@@ -117,6 +127,7 @@ const routeSchema = {
   }),
   response: {
     302: Type.Null({ description: 'To the destination, or to the landing page of links that are refused' }),
+    403: ProblemSchema,
     404: ProblemSchema,
     429: ProblemSchema,
     503: ProblemSchema,

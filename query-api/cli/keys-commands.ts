@@ -1,9 +1,9 @@
 /** `adclicks keys create`, `list`, `rotate`, `quotas`, `revoke`: manages API keys, with a key of scope admin. */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { brokenRule } from '../../infra/broken-rule.ts';
-import { ConfigError } from '../../infra/errors.ts';
+import { messageOf } from '../../infra/errors.ts';
+import { adsIn, quotasWith } from '../../infra/keys/key-options.ts';
 import { scopeNames, scopes } from '../../infra/keys/scopes.ts';
-import { brokenQuotaRule, type OwnQuotas, quotaNames } from '../../infra/quotas/quotas.ts';
+import { type OwnQuotas, quotaNames } from '../../infra/quotas/quotas.ts';
 import type { AnswerOf } from '../client/client.ts';
 import { clientOf, type ServiceOptions, show, timeOf, wholeNumber, withService } from './cli.ts';
 import { printed } from './printed.ts';
@@ -38,6 +38,7 @@ interface CreateOptions extends ServiceOptions {
   readonly adIdPrefix?: readonly string[];
   readonly tenant?: string;
   readonly origin?: string[];
+  readonly region?: string;
 }
 
 function createCommand(): Command {
@@ -58,23 +59,19 @@ function createCommand(): Command {
       '--origin <origins...>',
       'with scope ingest:public: the sites whose pages may use it (https://shop.example)',
     )
+    .option('--region <region>', 'the key is good only where processes are in this region (REGION)')
     .addOption(quotaOption())
     .action(async (given: CreateOptions) => {
-      const { label, scope, expiresAt: expires_at, quota: quotas, origin: origins } = given;
-      const body = { label, scopes: scope, expires_at, quotas, origins, ...adsOf(given) };
+      const { label, scope, expiresAt: expires_at, quota: quotas, origin: origins, region } = given;
+      const body = { label, scopes: scope, expires_at, quotas, origins, region, ...adsOf(given) };
       showOnce(await clientOf(given).ask('createKey', { body }), given);
     });
 }
 
 /** @throws ConfigError */
-function adsOf({ tenant: id, adIdPrefix = [] }: Pick<CreateOptions, 'tenant' | 'adIdPrefix'>) {
-  if (id !== undefined) {
-    if (adIdPrefix.length > 0) return { tenant: { id, ad_id_prefixes: [...adIdPrefix] } };
-    throw new ConfigError(`--tenant ${id}: needs --ad-id-prefix, which says what its ads begin with`);
-  }
-  const [ad_id_prefix, second] = adIdPrefix;
-  if (second === undefined) return { ad_id_prefix };
-  throw new ConfigError(`--ad-id-prefix ${second}: several may be given only together with --tenant`);
+function adsOf({ tenant: id, adIdPrefix }: Pick<CreateOptions, 'tenant' | 'adIdPrefix'>) {
+  const { tenant, adIdPrefix: ad_id_prefix } = adsIn(id, adIdPrefix);
+  return { ad_id_prefix, ...(tenant && { tenant: { id: tenant.id, ad_id_prefixes: [...tenant.adIdPrefixes] } }) };
 }
 
 function listCommand(): Command {
@@ -127,16 +124,16 @@ function quotasCommand(): Command {
 
 function quotaOption(): Option {
   return new Option('--quota <name=n...>', `${quotaNames.join(', ')}; 0: no limit`).argParser(
-    (text: string, before: OwnQuotas = {}) => ({ ...before, ...quotaOf(text) }),
+    (text: string, before?: OwnQuotas) => quotasOf(text, before),
   );
 }
 
-function quotaOf(text: string): OwnQuotas {
-  const [name = '', value = ''] = text.split('=');
-  const quotas = { [name]: /^\d+$/.test(value) ? Number(value) : value };
-  const broken = brokenQuotaRule(quotas);
-  if (broken) throw new InvalidArgumentError(brokenRule(broken.name, broken.value, broken.rule));
-  return quotas as OwnQuotas;
+function quotasOf(text: string, before?: OwnQuotas): OwnQuotas {
+  try {
+    return quotasWith(text, before);
+  } catch (error) {
+    throw new InvalidArgumentError(messageOf(error));
+  }
 }
 
 function quotasText(quotas: OwnQuotas): string {
@@ -174,23 +171,27 @@ export function keysText({ keys }: Pick<AnswerOf<'listKeys'>, 'keys'>, style: St
       { title: 'state' },
       { title: 'scopes' },
       { title: 'ads' },
+      { title: 'region' },
       { title: 'quotas' },
       { title: 'made' },
       { title: 'by' },
       { title: 'expires' },
       { title: 'label' },
     ],
-    keys.map(({ id, state, scopes: held, ad_id_prefix, tenant, origins, quotas, changes, expires_at, label }) => [
-      id,
-      state === 'usable' ? style.good(state) : style.bad(state),
-      held.join(', '),
-      adsText({ ad_id_prefix, tenant, origins }),
-      quotasText(quotas),
-      changes[0] ? shortTime(changes[0].at) : '',
-      changes[0]?.by ?? '',
-      expires_at === null ? 'never' : shortTime(expires_at),
-      printed(label),
-    ]),
+    keys.map(
+      ({ id, state, scopes: held, ad_id_prefix, tenant, origins, quotas, region, changes, expires_at, label }) => [
+        id,
+        state === 'usable' ? style.good(state) : style.bad(state),
+        held.join(', '),
+        adsText({ ad_id_prefix, tenant, origins }),
+        region ?? 'any',
+        quotasText(quotas),
+        changes[0] ? shortTime(changes[0].at) : '',
+        changes[0]?.by ?? '',
+        expires_at === null ? 'never' : shortTime(expires_at),
+        printed(label),
+      ],
+    ),
   );
 }
 

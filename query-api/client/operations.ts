@@ -102,6 +102,8 @@ export interface Operations {
               readonly raw_read_seconds_per_minute?: number | undefined;
             }
           | undefined;
+        /** the key is good only where processes are in this region (`REGION`); everywhere else it is refused (403 `wrong_region`) */
+        readonly region?: string | undefined;
         /** only with scopes `ingest`, `read` and `read:personal`: the key may post only clicks of ads of this tenant, and everything that is asked with it is answered as if there were no other ads. No ad may belong to two tenants */
         readonly tenant?:
           | {
@@ -146,6 +148,8 @@ export interface Operations {
       } | null;
       /** the pages from which a public key may be used; null: it is no public key */
       readonly origins: readonly string[] | null;
+      /** the only region in which the key is good; null: it is good in all */
+      readonly region: string | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
@@ -1172,6 +1176,8 @@ export interface Operations {
     readonly answer: {
       /** `required`: without a key nothing is answered; `optional`: a key is needed for keys alone; `off`: the same, and keys are not checked elsewhere */
       readonly keys: 'required' | 'optional' | 'off';
+      /** the region in which this service is (`REGION`); null: none */
+      readonly region: string | null;
       /** the scopes that requests of this browser have */
       readonly may: readonly string[];
       /** the key with which the browser is signed in; null: it is not signed in */
@@ -1509,6 +1515,8 @@ export interface Operations {
         } | null;
         /** the pages from which a public key may be used; null: it is no public key */
         readonly origins: readonly string[] | null;
+        /** the only region in which the key is good; null: it is good in all */
+        readonly region: string | null;
         readonly state: 'usable' | 'expired' | 'revoked';
         readonly expires_at: string | null;
         readonly previous_until: string | null;
@@ -1928,6 +1936,8 @@ export interface Operations {
       } | null;
       /** the pages from which a public key may be used; null: it is no public key */
       readonly origins: readonly string[] | null;
+      /** the only region in which the key is good; null: it is good in all */
+      readonly region: string | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
@@ -1988,6 +1998,8 @@ export interface Operations {
       } | null;
       /** the pages from which a public key may be used; null: it is no public key */
       readonly origins: readonly string[] | null;
+      /** the only region in which the key is good; null: it is good in all */
+      readonly region: string | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
@@ -2086,6 +2098,8 @@ export interface Operations {
       } | null;
       /** the pages from which a public key may be used; null: it is no public key */
       readonly origins: readonly string[] | null;
+      /** the only region in which the key is good; null: it is good in all */
+      readonly region: string | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
@@ -2111,6 +2125,8 @@ export interface Operations {
     readonly answer: {
       /** `required`: without a key nothing is answered; `optional`: a key is needed for keys alone; `off`: the same, and keys are not checked elsewhere */
       readonly keys: 'required' | 'optional' | 'off';
+      /** the region in which this service is (`REGION`); null: none */
+      readonly region: string | null;
       /** the scopes that requests of this browser have */
       readonly may: readonly string[];
       /** the key with which the browser is signed in; null: it is not signed in */
@@ -2131,6 +2147,8 @@ export interface Operations {
     readonly answer: {
       /** `required`: without a key nothing is answered; `optional`: a key is needed for keys alone; `off`: the same, and keys are not checked elsewhere */
       readonly keys: 'required' | 'optional' | 'off';
+      /** the region in which this service is (`REGION`); null: none */
+      readonly region: string | null;
       /** the scopes that requests of this browser have */
       readonly may: readonly string[];
       /** the key with which the browser is signed in; null: it is not signed in */

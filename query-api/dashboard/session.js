@@ -7,7 +7,13 @@ import { get, onUnauthorized, post, remove } from './api.js';
 /** @import { Scope, Session } from './api-types.ts' */
 
 /** As where no key is needed, until the API has answered. @type {Session} */
-let session = { keys: 'optional', may: ['ingest', 'read', 'read:personal', 'operate'], key: null, until: null };
+let session = {
+  keys: 'optional',
+  may: ['ingest', 'read', 'read:personal', 'operate'],
+  region: null,
+  key: null,
+  until: null,
+};
 let wasSignedIn = false;
 let isWanted = false;
 /** @type {Promise<void> | undefined} */

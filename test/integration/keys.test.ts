@@ -199,6 +199,69 @@ describe('a key', () => {
   });
 });
 
+describe('a key that is made at the broker', () => {
+  const acme = [
+    'create',
+    '--scope',
+    'ingest',
+    'read',
+    '--label',
+    'acme',
+    '--tenant',
+    'acme',
+    '--ad-id-prefix',
+    'acme-',
+  ];
+
+  it('may be for a tenant, with quotas of its own, in one region: elsewhere it is refused, and its click is not taken', async () => {
+    const { code, out } = atTheBroker(...acme, 'ac.', '--quota', 'exports=1', 'open_jobs=2', '--region', 'eu');
+    expect({ code, id: idOf(out) }).toEqual({ code: 0, id: expect.stringMatching(/./) });
+    shown.push(out);
+    const listed = async () => {
+      const { keys } = JSON.parse((await cli(admin, 'keys', 'list', '--json')).stdout) as { keys: { id: string }[] };
+      return keys.find(({ id }) => id === idOf(out));
+    };
+    await eventually('the query API knows it', async () => (await listed()) !== undefined);
+    expect(await listed()).toMatchObject({
+      ...{ tenant: { id: 'acme', ad_id_prefixes: ['acme-', 'ac.'] }, region: 'eu' },
+      quotas: { exports: 1, open_jobs: 2 },
+    });
+    await using inEu = await startService(...ingestMain, { ...env, REGION: 'eu' });
+    await using inUs = await startService(...ingestMain, {
+      ...{ ...env, REGION: 'us', REGION_URLS: `eu=${inEu.url}` },
+    });
+    await inEu.ready();
+    await inUs.ready();
+    for (const service of [inUs, ingest]) expect((await post(out, 'acme-1', service)).status).toBe(403);
+    expect((await post(out, 'acme-1', inUs)).body).toMatchObject({
+      ...{ code: 'wrong_region', region: 'eu', url: inEu.url },
+    });
+    expect((await post(out, 'acme-1', inEu)).status).toBe(202);
+    expect(await statusOf(out, '/v1/ads')).toBe(403);
+    logs.push(inEu.logs(), inUs.logs());
+    expect(inUs.logs()).not.toContain('acme');
+  });
+
+  it('is not made with ads of another tenant, nor with what breaks another rule', () => {
+    const other = ['create', '--scope', 'read', '--tenant', 'other', '--ad-id-prefix'];
+    for (const [args, said] of [
+      [[...other, 'acme-shoes-'], '--ad-id-prefix is \\"acme-shoes-\\", but must have no ads in common with acme-'],
+      [['create', '--scope', 'read', '--tenant', 'other'], '--tenant other: needs --ad-id-prefix'],
+      [
+        ['create', '--scope', 'admin', '--tenant', 'other', '--ad-id-prefix', 'o-'],
+        '--tenant is \\"other\\", but may stand',
+      ],
+      [['create', '--scope', 'read', '--region', 'EU'], '--region is \\"EU\\", but must be 1 to 32 of a-z 0-9 -'],
+      [['create', '--scope', 'read', '--quota', 'clicks=1'], 'clicks is 1, but must not be given'],
+    ] as const) {
+      const ended = atTheBroker(...args);
+      expect(ended.code).toBe(78);
+      expect(ended.out + ended.said).toContain(said);
+      expect(ended.out).not.toContain('adclicks_');
+    }
+  });
+});
+
 describe('while Kafka is away', () => {
   it('a process that has read the keys goes on with them, and one that has not lets nobody in', async () => {
     await broker.kill();

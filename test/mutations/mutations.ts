@@ -3413,7 +3413,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a key that is made with quotas of its own has the format that a release before reads: there it has none',
     file: 'infra/keys/key-record.ts',
     unit: 'test/unit/infra/keys/key-book.test.ts',
-    edits: [["'tenant', 'quotas', 'origins'", "'tenant', 'origins'"]],
+    edits: [['quotas: 2,', 'quotas: 1,']],
   },
   {
     name: 'guessing-keys-costs-nothing',
@@ -3500,7 +3500,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a key of a tenant is written so that a release without tenants takes it for a key for all ads',
     file: 'infra/keys/key-record.ts',
     unit: 'test/unit/infra/keys/key-book.test.ts',
-    edits: [["'tenant', 'quotas', 'origins'", "'quotas', 'origins'"]],
+    edits: [['{ tenant: 2,', '{ tenant: 1,']],
   },
   {
     name: 'tenant-posts-for-all',
@@ -3529,6 +3529,94 @@ export const mutations: readonly Mutation[] = [
     file: 'infra/http-keys.ts',
     unit: 'test/unit/routes-and-keys.test.ts',
     edits: [['if (mayBeTenants(needed) && route', 'if (needed.length < 0 && route']],
+  },
+  {
+    name: 'region-of-a-page-key-not-looked-at',
+    bug: 'what pages send is taken in every region: one way in has forgotten to ask for it',
+    file: 'infra/keys/key-gate.ts',
+    unit: 'test/unit/routes-and-keys.test.ts',
+    edits: [
+      [
+        'return ofHere(checked(keys.check(text, now()), client, now(), malformed));',
+        'const found = checked(keys.check(text, now()), client, now(), malformed);\n    return malformed === notInAddress ? found : ofHere(found);',
+      ],
+    ],
+  },
+  {
+    name: 'region-of-a-session-not-looked-at',
+    bug: 'a browser that is signed in reads in every region',
+    file: 'infra/keys/key-gate.ts',
+    unit: 'test/unit/infra/keys/key-gate.test.ts',
+    edits: [
+      [
+        'allowed(ofHere(checked(keys.checkSession(session, now()), client, now(), noSession)), needed, asked)',
+        'allowed(checked(keys.checkSession(session, now()), client, now(), noSession), needed, asked)',
+      ],
+    ],
+  },
+  {
+    name: 'no-region-takes-every-region',
+    bug: 'a process whose region was not set takes what must stay in another',
+    file: 'infra/keys/region.ts',
+    unit: 'test/unit/routes-and-keys.test.ts',
+    edits: [
+      [
+        'return region === undefined || region === name;',
+        "return region === undefined || name === '' || region === name;",
+      ],
+    ],
+  },
+  {
+    name: 'region-in-the-format-of-tenants',
+    bug: 'a key of a region is written so that a release which knows tenants and no regions takes it everywhere',
+    file: 'infra/keys/key-record.ts',
+    unit: 'test/unit/infra/keys/key-book.test.ts',
+    edits: [['region: 3 }', 'region: 2 }']],
+  },
+  {
+    name: 'region-beside-keys-that-are-off',
+    bug: 'a process says that it holds to a region, and looks at no key',
+    file: 'infra/keys/region.ts',
+    unit: 'test/unit/infra/keys/key-gate.test.ts',
+    edits: [
+      [
+        "if (REGION !== '' && API_KEYS === 'off')",
+        "if (REGION !== '' && API_KEYS === 'required' && API_KEYS.length === 3)",
+      ],
+    ],
+  },
+  {
+    name: 'other-region-recorded-whole',
+    bug: 'the address and the ads of a request that belongs to another region stay in the audit log of this one',
+    file: 'infra/http-audit.ts',
+    unit: 'test/unit/audited-routes.test.ts',
+    edits: [["{ ...asked, parameters: {}, address: '' }", 'asked']],
+  },
+  {
+    name: 'entries-without-address-count-for-ever',
+    bug: 'entries without an address are not given back: after sixteen, what a key asks for is recorded without what it was',
+    file: 'infra/audit/repeated-reads.ts',
+    unit: 'test/unit/infra/audit/repeated-reads.test.ts',
+    edits: [['if (open.isCollected) return;', "if (open.entry.address === '') return;"]],
+  },
+  {
+    name: 'link-of-another-region-counts',
+    bug: 'a click link counts in whatever region it is loaded',
+    file: 'ingest/links/link-route.ts',
+    unit: 'test/unit/ingest/links/link-route.test.ts',
+    edits: [['itsRegion, region);', 'undefined, region);']],
+  },
+  {
+    name: 'link-of-another-region-in-quarantine',
+    bug: 'what a link of another region says is kept in this one, as that of a wrong link is',
+    file: 'ingest/links/link-route.ts',
+    unit: 'test/unit/ingest/links/link-route.test.ts',
+    edits: [
+      [
+        'requireRegion(',
+        "if (!isGoodIn(region, itsRegion)) refusals.add({ reason: 'wrong_ad', detail: '', adId, query, network, at });\n      requireRegion(",
+      ],
+    ],
   },
   {
     name: 'keys-followed-from-the-end',
@@ -3596,7 +3684,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a public key is a record that older processes read: they let it in from every page',
     file: 'infra/keys/key-record.ts',
     unit: 'test/unit/infra/keys/key-book.test.ts',
-    edits: [["'tenant', 'quotas', 'origins'", "'tenant', 'quotas'"]],
+    edits: [['origins: 2,', 'origins: 1,']],
   },
   {
     name: 'page-click-of-any-ad',

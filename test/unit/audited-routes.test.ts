@@ -353,6 +353,23 @@ describe('an attempt with a valid key that is not enough', () => {
     expect(audit.written).toEqual([]);
   });
 
+  it.each([ingest, queryApi])(
+    'is recorded with whose key it was, and nothing else of the request, if the key is of another region: %o',
+    async serveIt => {
+      const audit = auditInMemory();
+      const elsewhere = keys.add({ scopes: ['admin'], label: 'in us', region: 'us' });
+      http = await serveIt({ API_KEYS: 'required', REGION: 'eu' }, { keys, audit: audit.trail });
+      const isIngest = serveIt === ingest;
+      const [method, url] = isIngest ? ['POST', '/v1/clicks'] : ['GET', '/v1/ads/ad-7/aggregated_count?user_id=4711'];
+      const asked = { method: method as 'GET', url, headers: bearer(elsewhere), remoteAddress: '192.0.2.77' };
+      for (let i = 0; i < 40; i++) expect((await http.inject(asked)).json()).toMatchObject({ code: 'wrong_region' });
+      await audit.trail[Symbol.asyncDispose]();
+      const entry = { kind: 'refused', by: idOf(elsewhere), name: 'in us', address: '', parameters: {} };
+      expect(audit.written).toMatchObject([entry, { ...entry, requests: 40, status: 403 }]);
+      expect(audit.text()).not.toMatch(/ad-7|4711|192\.0\.2/);
+    },
+  );
+
   it('is recorded by ingest, too', async () => {
     const audit = auditInMemory();
     http = await ingest({ API_KEYS: 'required' }, { keys, audit: audit.trail });

@@ -136,6 +136,7 @@ const parameters: Readonly<Record<string, 'personal' | 'not'>> = {
 };
 
 const letIn = 299;
+const inEu = { REGION: 'eu', REGION_URLS: 'us=https://clicks.us.example,eu=https://clicks.eu.example' };
 
 interface Asked {
   readonly http: Http;
@@ -304,6 +305,39 @@ describe.each(services)('the routes of %s, where keys are needed', service => {
     }
   });
 
+  it('refuse a right key of another region before they look at anything else, and say where it is good', async () => {
+    const here = await server(service, { API_KEYS: 'required', ...inEu });
+    const addressOf = { us: 'https://clicks.us.example', ap: undefined };
+    for (const route of routes) {
+      const method = methodOf(route);
+      const expected = table[service][`${method === 'HEAD' ? 'GET' : method} ${route.url}`];
+      if (expected === 'open' || expected === undefined) continue;
+      const wanted =
+        expected === page
+          ? { scopes: expected, adIdPrefix: 'ad-', origins: ['https://shop.example'] }
+          : { scopes: expected };
+      const own = keys.add({ ...wanted, region: 'eu' });
+      const statuses = {
+        own: (await ask(here, method, pathOf(route.url), bearer(own).authorization)).status,
+        'own, where no region is': (await ask(asked, method, pathOf(route.url), bearer(own).authorization)).status,
+      };
+      expect({ method, url: route.url, ...statuses }).toEqual({
+        ...{ method, url: route.url, own: letIn, 'own, where no region is': 403 },
+      });
+      for (const [region, url] of Object.entries(addressOf)) {
+        const other = keys.add({ ...wanted, region });
+        const { status, body } = await ask(here, method, pathOf(route.url), bearer(other).authorization);
+        expect({ method, url: route.url, status }).toEqual({ method, url: route.url, status: 403 });
+        if (method === 'HEAD') continue;
+        const { code, detail, ...said } = JSON.parse(body);
+        expect({ code, region: said.region, url: said.url }).toEqual({ code: 'wrong_region', region, url });
+        expect(detail).toBe(
+          `API key ${other.match(/[0-9A-Za-z]{16}(?=_)/)?.[0]} is for region ${region}, and this service is in region eu: send the request to ${url ?? `the service of region ${region}`}`,
+        );
+      }
+    }
+  });
+
   it('let in a public key only where pages send clicks, and there only in the address', async () => {
     for (const route of routes) {
       const method = methodOf(route);
@@ -366,9 +400,10 @@ describe.each(services)('the routes of %s, where keys are needed', service => {
         expired: await statusWith(route, expired),
         unknown: await statusWith(route, mintKeyText().text),
         'wrong secret': await statusWith(route, wrongSecret),
+        'of a region': await statusWith(route, keys.add({ scopes: expected, region: 'eu' })),
       };
       const [right, lesser] = service === 'ingest' ? [401, 401] : [letIn, 403];
-      const refused = { revoked: 401, expired: 401, unknown: 401, 'wrong secret': 401 };
+      const refused = { 'of a region': lesser, revoked: 401, expired: 401, unknown: 401, 'wrong secret': 401 };
       expect({ name: nameOf(route), ...statuses }).toEqual({ name: nameOf(route), right, lesser, ...refused });
     }
   });

@@ -18,7 +18,7 @@ export function createAccount(element) {
 const signInButton = () => h('button', { type: 'button', class: 'link', onclick: () => wantSignIn(true) }, 'Sign in');
 
 function signedIn() {
-  const { key, until } = currentSession();
+  const { key, until, region } = currentSession();
   if (key === null) return [];
   const failed = h('div', {});
   async function leave() {
@@ -34,6 +34,7 @@ function signedIn() {
     h('p', {}, h('b', {}, key.label)),
     h('p', { class: 'muted' }, 'API key ', h('code', {}, key.id)),
     h('p', {}, `May: ${key.scopes.join(', ')}.`),
+    region && h('p', { class: 'muted' }, `This service is in region ${region}.`),
     until && h('p', { class: 'muted' }, 'Signed in until ', timeElement(until), ' at the latest.'),
     failed,
     h('button', { type: 'button', 'data-sign-out': '', onclick: leave }, 'Sign out'),

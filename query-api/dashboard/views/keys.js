@@ -84,7 +84,8 @@ const columnsOf = onChange => [
   },
   { head: 'Id', value: key => key.id, cell: key => h('code', {}, key.id) },
   { head: 'Scopes', isWide: true, value: key => key.scopes.join(', ') },
-  { head: 'Ads', value: key => key.ad_id_prefix, cell: key => (key.ad_id_prefix ? `${key.ad_id_prefix}…` : 'all') },
+  { head: 'Ads', isWide: true, value: adsOf },
+  { head: 'Region', value: key => key.region ?? 'any' },
   {
     head: 'State',
     value: key => key.state,
@@ -122,6 +123,12 @@ const columnsOf = onChange => [
         : '',
   },
 ];
+
+/** @param {ApiKey} key */
+function adsOf({ ad_id_prefix, tenant }) {
+  if (tenant) return `${tenant.id}: ${tenant.ad_id_prefixes.map(prefix => `${prefix}…`).join(', ')}`;
+  return ad_id_prefix ? `${ad_id_prefix}…` : 'all';
+}
 
 /** @param {ApiKey} key */
 function lastOf({ changes }) {

@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import { explained } from '../../../infra/broken-rule.ts';
 import { type Key, stateOf } from '../../../infra/keys/key-book.ts';
 import type { KeyChange } from '../../../infra/keys/key-record.ts';
+import { regionPattern, regionRule } from '../../../infra/keys/region.ts';
 import { scopeNames } from '../../../infra/keys/scopes.ts';
 import { adIdPrefixPattern, mostPrefixes, tenantIdPattern } from '../../../infra/keys/tenant.ts';
 import { OwnQuotasSchema } from '../../../infra/quotas/quotas.ts';
@@ -29,6 +30,14 @@ export const TenantFields = Type.Object(
   { additionalProperties: false },
 );
 
+/** As a key is asked for. */
+export const RegionField = Type.String({
+  pattern: explained(regionPattern, regionRule.replace('must be ', '')).source,
+  description:
+    'the key is good only where processes are in this region (`REGION`); everywhere else it is refused (403 `wrong_region`)',
+  examples: ['eu'],
+});
+
 const keyFields = {
   id: Type.String({ description: 'is a part of the key itself, and is not secret' }),
   label: Type.String(),
@@ -46,6 +55,9 @@ const keyFields = {
   }),
   origins: Type.Union([Type.Array(Type.String()), Type.Null()], {
     description: 'the pages from which a public key may be used; null: it is no public key',
+  }),
+  region: Type.Union([Type.String(), Type.Null()], {
+    description: 'the only region in which the key is good; null: it is good in all',
   }),
   state: Type.Enum(['usable', 'expired', 'revoked'], { type: 'string' }),
   expires_at: orNull('null: valid until it is revoked'),
@@ -93,6 +105,7 @@ export function shownKey(key: Key, now: number) {
     quotas,
     tenant: created.tenant ?? null,
     origins: created.origins ?? null,
+    region: created.region ?? null,
     state: stateOf(key, now),
     expires_at: created.expires_at === undefined ? null : isoOf(created.expires_at),
     previous_until: until > now ? isoOf(until) : null,

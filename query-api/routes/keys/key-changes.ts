@@ -5,7 +5,7 @@
 import { brokenRule } from '../../../infra/broken-rule.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import { Problem } from '../../../infra/http.ts';
-import { isUsable, type Key, type KeyBook, mostKeys, stateOf } from '../../../infra/keys/key-book.ts';
+import { isUsable, type Key, type KeyBook, mostKeys, stateOf, tenantsIn } from '../../../infra/keys/key-book.ts';
 import type { KeyChange } from '../../../infra/keys/key-record.ts';
 import {
   brokenKeyRule,
@@ -16,7 +16,6 @@ import {
   rotatedKey,
   type WantedKey,
 } from '../../../infra/keys/new-key.ts';
-import { type Tenant, tenantOf } from '../../../infra/keys/tenant.ts';
 import { pause } from '../../../infra/pause.ts';
 import { invalid } from '../../../infra/problem.ts';
 import type { OwnQuotas } from '../../../infra/quotas/quotas.ts';
@@ -109,14 +108,6 @@ export function createKeyChanges({ book, readToEnd, append, now, withinMs = 5_00
       return await written({ kind: 'revoked', id, at: now(), ...doer }, ({ revoked }) => revoked !== undefined);
     },
   };
-}
-
-/** The tenants of the keys that can still be used. */
-function tenantsIn(keys: readonly Key[], now: number): Tenant[] {
-  return keys
-    .filter(key => isUsable(key, now))
-    .map(tenantOf)
-    .filter(tenant => tenant !== undefined);
 }
 
 const pollMs = 20;

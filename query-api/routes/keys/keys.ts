@@ -18,7 +18,7 @@ import { anyMomentOf } from '../../http/asked-range.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
 import { exactTypes } from '../../http/exact-types.ts';
 import { problems } from '../../http/parameters.ts';
-import { KeySchema, ShownOnceSchema, shownKey, TenantFields } from './key-answer.ts';
+import { KeySchema, RegionField, ShownOnceSchema, shownKey, TenantFields } from './key-answer.ts';
 import { createKeyChanges, type KeyChangesDeps } from './key-changes.ts';
 
 export interface KeyRoutesDeps {
@@ -56,10 +56,10 @@ export function routeKeys(http: Http, deps: KeyRoutesDeps): void {
     '/v1/keys',
     { schema: createSchema, ...common, preValidation: exactTypes(createSchema.body) },
     async request => {
-      const { label, scopes: wanted, expires_at, ad_id_prefix, tenant: owner, origins, quotas } = request.body;
+      const { label, scopes: wanted, expires_at, ad_id_prefix, tenant: owner, origins, quotas, region } = request.body;
       const expiresAt = anyMomentOf('expires_at', expires_at);
       const tenant = owner && { id: owner.id, adIdPrefixes: owner.ad_id_prefixes };
-      const asked = { label, scopes: wanted, adIdPrefix: ad_id_prefix, expiresAt, tenant, origins, quotas };
+      const asked = { label, scopes: wanted, adIdPrefix: ad_id_prefix, expiresAt, tenant, origins, quotas, region };
       const { key, text } = await changes.create(asked, doerOf(request));
       return { ...shownKey(key, now()), api_key: text };
     },
@@ -165,6 +165,7 @@ const createSchema = {
         }),
       ),
       quotas: Type.Optional(QuotasBody),
+      region: Type.Optional(RegionField),
       tenant: Type.Optional({
         ...TenantFields,
         description:

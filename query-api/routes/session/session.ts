@@ -88,10 +88,11 @@ function refuseUseless(key: Key, text: string): void {
     );
 }
 
-function answerOf({ mode }: KeyGate, key: Key | undefined, until: number | undefined) {
+function answerOf({ mode, region }: KeyGate, key: Key | undefined, until: number | undefined) {
   const isOpen = (scope: Scope) => scope !== 'admin' && (mode === 'off' || (mode === 'optional' && key === undefined));
   return {
     keys: mode,
+    region: region.name || null,
     // What a public key opens is for pages of others, and goes by the key that stands in them.
     may: scopeNames.filter(
       scope => scope !== publicScope && (isOpen(scope) || (key !== undefined && isAllowed(key.created.scopes, scope))),
@@ -117,6 +118,9 @@ const SessionSchema = Type.Object(
       type: 'string',
       description:
         '`required`: without a key nothing is answered; `optional`: a key is needed for keys alone; `off`: the same, and keys are not checked elsewhere',
+    }),
+    region: Type.Union([Type.String(), Type.Null()], {
+      description: 'the region in which this service is (`REGION`); null: none',
     }),
     may: Type.Array(Type.String(), { description: 'the scopes that requests of this browser have' }),
     key: Type.Union(

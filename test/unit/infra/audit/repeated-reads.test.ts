@@ -57,6 +57,16 @@ describe('reads that repeat one another', () => {
     expect(written.at(-1)?.parameters).toEqual({ from: 'later' });
   });
 
+  it('without an address are given back as all others are', () => {
+    const { repeatedReads, written, take } = reads();
+    for (let i = 0; i < 40; i++) {
+      take({ kind: 'refused', action: `GET /v1/${i}`, address: '' }, i * windowMs);
+      expect(repeatedReads.due((i + 1) * windowMs)).toHaveLength(1);
+    }
+    take({ parameters: { from: 'later' } }, 99 * windowMs);
+    expect(written.at(-1)?.parameters).toEqual({ from: 'later' });
+  });
+
   it('of very many askers close the oldest early, and lose none', () => {
     const { repeatedReads, take } = reads();
     const closed: AuditEntry[] = [];

@@ -163,7 +163,7 @@ describe('a record of topic keys', () => {
 
   it.each([
     ['of an unknown kind', { ...record, headers: { kind: 'pardoned', adclicks_format: '1' } }],
-    ['of an unknown format', { ...record, headers: { kind: 'created', adclicks_format: '3' } }],
+    ['of an unknown format', { ...record, headers: { kind: 'created', adclicks_format: '4' } }],
   ])('%s is not passed over', (_, wrong) => {
     expect(() => new KeyBook().take(wrong)).toThrow(UnknownFormat);
   });
@@ -191,6 +191,23 @@ describe('a record of topic keys', () => {
     const book = new KeyBook();
     book.take(limited);
     expect(book.list().map(tenantOf)).toEqual([tenant]);
+  });
+
+  it.each([
+    ['alone', {}],
+    ['beside a tenant', { tenant }],
+    ['beside quotas', { quotas: { exports: 1 } }],
+  ])('that is limited to a region, %s, has a format which a release without regions does not read', (_, others) => {
+    const { change: made } = createdKey({ label: 'x', scopes: ['read'], region: 'eu', ...others }, doer, at);
+    const before = recordContract({ created: [1, 2], rotated: [1], limited: [1], revoked: [1] });
+    const topic = { topic: 'keys', partition: 0 };
+    expect(() => assertKnown(before, topic, keyLogRecord(made))).toThrow(UnknownFormat);
+    expect(() => assertKnown(before, topic, limited)).not.toThrow();
+    const book = new KeyBook();
+    book.take(keyLogRecord(made));
+    expect(book.get(made.id)?.created.region).toBe('eu');
+    const asFormat2 = { ...keyLogRecord(made), headers: limited.headers };
+    expect(() => new KeyBook().take(asFormat2 as typeof record)).toThrow(Corrupt);
   });
 
   it.each([

@@ -1,8 +1,11 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
+import { loadConfig } from '../../../../infra/config.ts';
 import { isLoopback, keyModeOf, requireUsableKey, tellKeyMode } from '../../../../infra/keys/config.ts';
-import { createKeyGate } from '../../../../infra/keys/key-gate.ts';
+import { createKeyGate, type KeyGate } from '../../../../infra/keys/key-gate.ts';
 import { mintKeyText } from '../../../../infra/keys/key-text.ts';
+import { RegionConfig, regionOf } from '../../../../infra/keys/region.ts';
+import { mintSession } from '../../../../infra/keys/session-text.ts';
 import { WrongKeys } from '../../../../infra/keys/wrong-keys.ts';
 import { Problem } from '../../../../infra/problem.ts';
 import { bearer, keysInMemory } from '../../../support/api-keys.ts';
@@ -46,6 +49,60 @@ describe('who is not let in', () => {
         expect(problem?.status).toBe(401);
         expect(JSON.stringify([problem?.message, problem?.extra])).not.toContain(sent);
       }
+  });
+});
+
+describe('a key of a region', () => {
+  const keys = keysInMemory();
+  const gateIn = (name: string) => createKeyGate({ mode: 'required', keys, region: { name, urls: new Map() } });
+  const client = { network: '192.0.2.1', wrongKeys: new WrongKeys() };
+  const text = keys.add({ scopes: ['read'], region: 'eu' });
+  const session = mintSession(text, { keyId: text.slice(9, 25), until: Date.now() + 60_000 });
+  const asked = () => 'GET /v1/ads';
+  const ways = {
+    header: (gate: KeyGate) => gate.admit(bearer(text).authorization, ['read'], client, asked),
+    session: (gate: KeyGate) => gate.admitSession(session, ['read'], client, asked),
+    'sign-in': (gate: KeyGate) => gate.signIn(text, client),
+  };
+
+  it.each(Object.entries(ways))('is good in its region alone, by %s', (_, admit) => {
+    expect(admit(gateIn('eu'))).toBe(keys.book.get(text.slice(9, 25)));
+    for (const other of ['us', 'eu-west', 'e', '']) expect(() => admit(gateIn(other))).toThrow(/is for region eu, and/);
+  });
+
+  it('is in force in its region alone, so what has no end ends elsewhere', () => {
+    for (const sent of [
+      { authorization: bearer(text).authorization, session: undefined },
+      { authorization: undefined, session },
+    ]) {
+      expect(gateIn('eu').inForce(sent)?.id).toBe(text.slice(9, 25));
+      expect(gateIn('us').inForce(sent)).toBeUndefined();
+      expect(gateIn('').inForce(sent)).toBeUndefined();
+    }
+  });
+
+  it('is told from one that nobody has only with its secret', () => {
+    const wrong = mintKeyText(text.slice(9, 25)).text;
+    expect(() => gateIn('us').signIn(wrong, client)).toThrow('the API key is not known here');
+  });
+
+  it('does not make a region of what is none, nor of a setting that could not hold', () => {
+    const given = (env: object) => () => regionOf({ REGION: '', REGION_URLS: '', API_KEYS: 'auto', ...env });
+    expect(given({ REGION: 'eu', API_KEYS: 'off' })).toThrow(/^REGION=eu: cannot be used with API_KEYS=off/);
+    for (const REGION_URLS of [
+      'eu',
+      'EU=https://a.example',
+      'eu=ftp://a.example',
+      'eu=https://u:p@a.example',
+      '=https://a.example',
+    ])
+      expect(given({ REGION_URLS })).toThrow(/^REGION_URLS is /);
+    expect([...given({ REGION_URLS: 'eu=https://a.example, us=http://b.example' })().urls.keys()]).toEqual([
+      'eu',
+      'us',
+    ]);
+    for (const REGION of ['EU', '-eu', 'eu-', 'e u', 'x'.repeat(33)])
+      expect(() => loadConfig(RegionConfig, { REGION })).toThrow(/^REGION=/);
   });
 });
 

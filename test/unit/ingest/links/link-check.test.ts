@@ -40,7 +40,14 @@ function judged({ adId, query }: ReturnType<typeof made>, keys = both, at = now)
 
 describe('a click link', () => {
   it('is a click of the time when it was made, whenever it is loaded', () => {
-    const click = { ok: true, adId: 'ad-42', eventId: 'b3c1', clickedAt: now - 60_000, destination: shop };
+    const click = {
+      ok: true,
+      keyId: 'one',
+      adId: 'ad-42',
+      eventId: 'b3c1',
+      clickedAt: now - 60_000,
+      destination: shop,
+    };
     expect(judged(made())).toEqual(click);
     expect(judged(made(), both, now + 3_599_999)).toEqual(click);
   });

@@ -24,6 +24,8 @@ afterEach(async () => {
   await http?.close();
 });
 
+const keysOfUs = parseLinkKeys(JSON.stringify({ keys: [{ id: 'k', secret, region: 'us' }] }), 'keys.json');
+
 const link = (given: Partial<LinkText> = {}) =>
   linkOf(secretOf(secret), {
     ...{ adId: 'ad-42', eventId: 'e1', madeAt: `${now / 1_000 - 60}`, expiresAt: `${now / 1_000 + 60}` },
@@ -304,4 +306,39 @@ it('is read from the log as the same click, marked or not', () => {
   const first = read();
   expect(first).toMatchObject({ eventId: 'e', adId: unmarked.adId, clickedAt: unmarked.clickedAt });
   expect(read()).toEqual(first);
+});
+
+describe('a right link of another region', () => {
+  const env = { REGION: 'eu', REGION_URLS: 'us=https://clicks.us.example' };
+
+  it('counts where it belongs', async () => {
+    const { load, state } = await setUp({ env: { REGION: 'us' }, linkKeys: () => keysOfUs });
+    expect(await load(link())).toMatchObject({ status: 302, location: shop });
+    expect(state.appended).toHaveLength(1);
+  });
+
+  it('counts nowhere else, leaves nothing here, and says where it belongs', async () => {
+    const { load, state } = await setUp({ env, linkKeys: () => keysOfUs });
+    const { status, body, location } = await load(link());
+    expect({ status, location }).toEqual({ status: 403, location: undefined });
+    const said = { code: 'wrong_region', region: 'us', url: 'https://clicks.us.example' };
+    expect(JSON.parse(body)).toMatchObject(said);
+    expect([state.appended, state.refused, state.spooled]).toEqual([[], [], []]);
+  });
+
+  it('leads to the landing page where there is one, for a person is behind it', async () => {
+    const landing = 'https://shop.example/home';
+    const { load, state } = await setUp({
+      env: { ...env, INGEST_LINK_SAFE_LANDING: landing },
+      linkKeys: () => keysOfUs,
+    });
+    expect(await load(link())).toMatchObject({ status: 302, location: landing });
+    expect([state.appended, state.refused, state.spooled]).toEqual([[], [], []]);
+  });
+
+  it('is not told from any other link without its signature', async () => {
+    const { load, state } = await setUp({ env, linkKeys: () => keysOfUs });
+    expect((await load(altered())).status).toBe(404);
+    expect(state.refused).toHaveLength(1);
+  });
 });

@@ -15,6 +15,7 @@ describe('the list of keys', () => {
       ad_id_prefix: 'shop-',
       tenant: null,
       origins: null,
+      region: 'eu',
       state: 'usable' as const,
       expires_at: null,
       previous_until: null,
@@ -24,7 +25,7 @@ describe('the list of keys', () => {
       ],
     };
     const [, line = ''] = keysText({ keys: [key] }, style).split('\n');
-    expect(line).toContain('0123456789abcdef  usable  ingest  shop-…');
+    expect(line).toContain('0123456789abcdef  usable  ingest  shop-…  eu ');
     expect(line).toContain('operator at the broker  never    shop\\u001b[2J');
     expect(keysText({ keys: [] }, style)).toBe('there are no keys\n');
   });

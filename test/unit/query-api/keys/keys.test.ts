@@ -47,6 +47,18 @@ describe('POST /v1/keys', () => {
     expect((await ask('GET', '/v1/keys')).body.keys[0]).toMatchObject({ origins: forPages.origins });
   });
 
+  it('makes a key of one region, also one that this process is not in, and shows the region', async () => {
+    const { ask, statusWith } = await setUp();
+    const { status, body } = await ask('POST', '/v1/keys', { label: 'x', scopes: ['admin'], region: 'eu' });
+    expect({ status, region: body.region }).toEqual({ status: 200, region: 'eu' });
+    expect(await statusWith(body.api_key)).toBe(403);
+    const { keys } = (await ask('GET', '/v1/keys')).body;
+    expect(keys.map(({ region }: { region: unknown }) => region)).toEqual(['eu', null]);
+    const wrong = await ask('POST', '/v1/keys', { label: 'x', scopes: ['read'], region: 'EU' });
+    expect(wrong).toMatchObject({ status: 400, body: { field: 'region', value: 'EU' } });
+    expect(wrong.body.rule).toMatch(/^must be 1 to 32 of a-z 0-9 -/);
+  });
+
   it('makes a key that is right at once, and shows it this once, to nobody but who asked', async () => {
     const { ask, statusWith, admin } = await setUp();
     const made = await ask('POST', '/v1/keys', { label: 'ops', scopes: ['admin'] });

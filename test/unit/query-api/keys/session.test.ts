@@ -114,7 +114,7 @@ describe('a browser that signs in', () => {
   it('is told who is signed in, and nobody before that and after', async () => {
     const { keys, signIn, send } = await setUp();
     const text = keys.add({ scopes: ['admin'], label: 'Ann' });
-    const nobody = { keys: 'required', key: null, may: [], until: null };
+    const nobody = { keys: 'required', region: null, key: null, may: [], until: null };
     expect((await send('GET', '/v1/session')).json()).toEqual(nobody);
     const cookie = cookieHeader(await signIn(text));
     const { key, may, until } = (await send('GET', '/v1/session', cookie)).json();
@@ -125,6 +125,16 @@ describe('a browser that signs in', () => {
     expect(Date.parse(until) - Date.now()).toBeGreaterThan(11 * 3_600_000);
     const out = await send('DELETE', '/v1/session', { ...cookie, ...ownPage });
     expect({ body: out.json(), removed: isRemoved(out) }).toEqual({ body: nobody, removed: true });
+  });
+
+  it('is told in which region it is, and signs in there only with a key of it', async () => {
+    const { keys, signIn, send } = await setUp({ REGION: 'eu', REGION_URLS: 'us=https://clicks.us.example' });
+    expect((await send('GET', '/v1/session')).json()).toMatchObject({ region: 'eu', key: null });
+    const elsewhere = await signIn(keys.add({ scopes: ['read'], region: 'us' }));
+    expect(elsewhere.headers['set-cookie']).toBeUndefined();
+    const said = { status: 403, code: 'wrong_region', region: 'us', url: 'https://clicks.us.example' };
+    expect(elsewhere.json()).toMatchObject(said);
+    expect((await signIn(keys.add({ scopes: ['read'], region: 'eu' }))).statusCode).toBe(200);
   });
 
   it('is who has the key that a proxy adds to its requests', async () => {
