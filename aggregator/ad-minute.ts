@@ -7,21 +7,29 @@
  * epoch seconds in `minute` (a DateTime) and epoch ms everywhere else.
  *
  * Progress and quarantined lines are objects and may gain fields. A ClickHouse that has no column of that name yet
- * ignores the field, and a new column may be missing in what older writers send. `ad-minute` lines are arrays of all
- * columns of the table. Neither they nor the table's columns may change without a new format.
+ * ignores the field, and a new column may be missing in what older writers send. `ad-minute` lines are arrays, whose
+ * columns are those of their format. A sink of the release before inserts lines of format 1 without naming columns, so
+ * the table takes exactly those from an insert that names none (infra/clickhouse/027_invalid_clicks.sql).
  */
+import type { InvalidReason } from '../ingest/validity/rules.ts';
 
 /** Values of the record header `kind` on topics `aggregates` and `quarantine`. */
 export const recordKinds = { adMinute: 'ad-minute', progress: 'progress', quarantine: 'quarantine' } as const;
 
-/** The format in which this release writes every kind. */
+/** The format in which this release writes every kind, but for counts that were judged by rules. */
 export const rowFormat = 1;
+
+/**
+ * The format of `ad-minute` lines that also say what rules have found (`JudgedLine`). It is written only where a minute
+ * has rules, because the release before halts at it.
+ */
+export const judgedFormat = 2;
 
 /** The formats of each kind that this release can read. */
 export const rowFormats: Readonly<Record<string, readonly number[]>> = {
-  [recordKinds.adMinute]: [1],
-  [recordKinds.progress]: [1],
-  [recordKinds.quarantine]: [1],
+  [recordKinds.adMinute]: [rowFormat, judgedFormat],
+  [recordKinds.progress]: [rowFormat],
+  [recordKinds.quarantine]: [rowFormat],
 };
 
 /**
@@ -44,10 +52,26 @@ export interface AdMinuteRow {
   readonly duplicates: number;
   /** Clicks, among those in `clicks`, that arrived after the watermark had passed the end of the minute. */
   readonly late: number;
+  /** The version of the rules by which the clicks were judged (ingest/validity/rules.ts). 0: by none, all are valid. */
+  readonly rules: number;
+  /** Clicks, among those in `clicks`, that are invalid. */
+  readonly invalid: number;
+  /** The same by reason. Their sum is `invalid`, and none is 0. */
+  readonly invalid_by: InvalidBy;
 }
 
-/** A line of a record of kind `ad-minute`, parsed. */
-export type AdMinuteLine = readonly [
+export type InvalidBy = Readonly<Partial<Record<InvalidReason, number>>>;
+
+/** What rules have found in a cell. */
+export type Judged = Pick<AdMinuteRow, 'rules' | 'invalid' | 'invalid_by'>;
+
+/** Of a cell that no rules were applied to. */
+export const notJudged: Judged = { rules: 0, invalid: 0, invalid_by: {} };
+
+/** A line of a record of kind `ad-minute`, parsed: of format 1 or of `judgedFormat`. */
+export type AdMinuteLine = CountedLine | JudgedLine;
+
+type CountedLine = readonly [
   minute: number,
   ad_id: string,
   country: string,
@@ -58,9 +82,18 @@ export type AdMinuteLine = readonly [
   late: number,
 ];
 
+type JudgedLine = readonly [...counted: CountedLine, rules: number, invalid: number, invalid_by: InvalidBy];
+
+/** The columns of a line of `judgedFormat`, as table `ad_minute` takes them. */
+export const judgedColumns = [
+  ...['minute', 'ad_id', 'country', 'partition', 'version', 'clicks', 'duplicates', 'late'],
+  ...['rules_given', 'invalid_given', 'invalid_by_given'],
+] as const;
+
 export function adMinuteRowOf(line: AdMinuteLine): AdMinuteRow {
   const [minute, ad_id, country, partition, version, clicks, duplicates, late] = line;
-  return { minute, ad_id, country, partition, version, clicks, duplicates, late };
+  const [, , , , , , , , rules = 0, invalid = 0, invalid_by = {}] = line;
+  return { minute, ad_id, country, partition, version, clicks, duplicates, late, rules, invalid, invalid_by };
 }
 
 /** How far a partition is counted. This row is written after the rows that it covers, in the same transaction. */
@@ -86,6 +119,8 @@ export interface Progress {
   readonly counted: number;
   readonly duplicates: number;
   readonly quarantined: number;
+  /** Lines, among those in `counted`, that are invalid. Left out by the release before, which judges none. */
+  readonly invalid: number;
   /**
    * Lines that the broker acknowledged to ingest, as later records say (ingest/ack-chain.ts). The lines of each
    * writer's last batches are not included yet. Lines of other producers are never included.

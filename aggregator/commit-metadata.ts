@@ -41,6 +41,8 @@ export function decodeCheckpoint(text: string): Checkpoint {
       counted: number('counted'),
       duplicates: number('duplicates'),
       quarantined: number('quarantined'),
+      // A release that writes none judges no clicks, and cannot read the rules by which others would.
+      invalid: fields['invalid'] === undefined ? 0 : number('invalid'),
     },
     idsPerAdFrom: fields['idsPerAdFrom'] === undefined ? undefined : number('idsPerAdFrom'),
     acks: decodeAcks(fields['acks']),

@@ -19,6 +19,7 @@
  * for instance, is complete in itself.
  */
 import { auditFormat, auditKind } from '../infra/audit/audit-record.ts';
+import { judgedFormat } from './ad-minute.ts';
 
 export type JobRecordKind =
   | 'diff'
@@ -66,13 +67,18 @@ export const rowSteps: readonly RowStep[] = [
   { kind: 'job-runner', table: 'job_runner' },
 ];
 
-/** The format in which this release writes every kind. */
+/** The format in which this release writes every kind, but for counts that were judged by rules (ad-minute.ts). */
 export const jobRecordFormat = 1;
 
 /** The formats of each kind that this release can read. */
 export const jobRecordFormats: Readonly<Record<string, readonly number[]>> = Object.fromEntries(
-  rowSteps.map(({ kind }) => [kind, [kind === auditKind ? auditFormat : jobRecordFormat]]),
+  rowSteps.map(({ kind }) => [kind, formatsOf(kind)]),
 );
+
+function formatsOf(kind: RowStep['kind']): readonly number[] {
+  if (kind === 'ad-minute') return [jobRecordFormat, judgedFormat];
+  return [kind === auditKind ? auditFormat : jobRecordFormat];
+}
 
 /**
  * Returns `seq` of a stored filter that stands in the log at `offset`.

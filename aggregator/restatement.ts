@@ -3,10 +3,11 @@
  * earlier answers.
  *
  * A recount feeds all raw clicks of a minute through the same core as the stream. Where the clicks of a cell (minute,
- * ad, country) differ, the cell gets new rows with the next revision, and one row of `restatement` that contains them.
+ * ad, country) differ, or which of them are invalid, or the version of the rules that says so, the cell gets new rows
+ * with the next revision, and one row of `restatement` that contains them.
  * All changes of a job in one minute become visible at once, with one row of `recounted_minute`.
  */
-import type { AdMinuteRow } from './ad-minute.ts';
+import type { AdMinuteRow, InvalidBy, Judged } from './ad-minute.ts';
 
 /**
  * Why a final count was changed: by clicks that came too late, by a replay that a person asked for, or by a
@@ -19,7 +20,7 @@ export interface StatedRow extends Omit<AdMinuteRow, 'version'> {
   readonly revision: number;
 }
 
-/** A cell whose clicks differ between the stream and the recount. */
+/** A cell that differs between the stream and the recount. */
 export interface CellChange {
   /** Epoch seconds. */
   readonly minute: number;
@@ -31,15 +32,26 @@ export interface CellChange {
   readonly after: number;
   readonly before_duplicates: number;
   readonly after_duplicates: number;
+  /** The clicks in `before` that were invalid, by reason, and the version of the rules that said so. */
+  readonly before_invalid: number;
+  readonly before_invalid_by: InvalidBy;
+  readonly before_rules: number;
+  readonly after_invalid: number;
+  readonly after_invalid_by: InvalidBy;
+  readonly after_rules: number;
   /**
    * The rows that the new ones replace. Before the first revision, these are the stream's counts and the partitions
    * they are in.
    */
   readonly stated: readonly Pick<AdMinuteRow, 'partition' | 'clicks' | 'duplicates'>[];
+  /** What rules had found in each row of `stated`, in the same order. */
+  readonly stated_judged: readonly Judged[];
   /**
    * All rows of the cell, written again. The counts are in the partition of the ad, and any other partition has zeroes.
    */
-  readonly rows: readonly Omit<AdMinuteRow, 'minute' | 'ad_id' | 'country' | 'version'>[];
+  readonly rows: readonly Pick<AdMinuteRow, 'partition' | 'clicks' | 'duplicates' | 'late'>[];
+  /** What rules find in each row of `rows`, in the same order. Rows of zeroes have the version too. */
+  readonly rows_judged: readonly Judged[];
 }
 
 /** A row of `ad_minute` from a recount. Its version is in a form that JSON can hold (`versionOf`). */

@@ -6,8 +6,8 @@
  * same time: a file is recorded after its last statement, and until then it is simply applied again.
  *
  * A migration only adds (tables, columns with a default, rows, indexes, views). So the previous release runs on the
- * tables of a newer one, and ignores files that it does not have. `ad_minute` never gets new columns
- * (aggregator/ad-minute.ts).
+ * tables of a newer one, and ignores files that it does not have. `ad_minute` never gets columns that an insert without
+ * names of columns would have to give (aggregator/ad-minute.ts).
  *
  * What a cluster needs beyond the files is added when they are sent (clickhouse/table-statements.ts).
  */

@@ -35,6 +35,8 @@ export interface Totals {
   readonly counted: number;
   readonly duplicates: number;
   readonly quarantined: number;
+  /** Lines, among those in `counted`, that are invalid. */
+  readonly invalid: number;
 }
 
 /** The checkpoint at the beginning of a log that starts at offset `position`. */
@@ -45,7 +47,7 @@ export function freshCheckpoint(position: number): Checkpoint {
   return { restoreFrom: position, ...times, totals: noTotals, acks };
 }
 
-const noTotals: Totals = { received: 0, counted: 0, duplicates: 0, quarantined: 0 };
+const noTotals: Totals = { received: 0, counted: 0, duplicates: 0, quarantined: 0, invalid: 0 };
 
 /** The public part of the checkpoint. */
 export function progressOf(

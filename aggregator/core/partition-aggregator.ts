@@ -7,13 +7,14 @@
  *
  * Invariants, also checked in tests:
  * - The watermark never goes back.
- * - received = counted + duplicates + quarantined.
+ * - received = counted + duplicates + quarantined, and of those counted, `invalid` are invalid.
  * - Nothing is added to a window once it is final.
  * - A new instance that is made from the checkpoint at C, and is given the records from its `restoreFrom` to C, has the
  *   same state as this one at C.
  */
 import { isFuture } from '../../ingest/click.ts';
 import { RecordReader } from '../../ingest/record-reader.ts';
+import type { RulesAt } from '../../ingest/validity/rules.ts';
 import type { QuarantineReason } from '../ad-minute.ts';
 import { Acknowledgements, type AckState } from './acknowledgements.ts';
 import { type Checkpoint, progressOf, type Totals } from './checkpoint.ts';
@@ -32,6 +33,11 @@ export interface AggregatorSettings {
   readonly allowedLatenessMs: number;
   /** 32 random bits, which are a secret of the process (id-hash.ts). */
   readonly hashSeed: number;
+  /**
+   * The rules by which the clicks of each minute are judged. Left out: by none, all clicks are valid. The answer must be
+   * known before a click of the minute is counted, and must be the same in every process at every time.
+   */
+  readonly rulesAt?: RulesAt;
 }
 
 export class PartitionAggregator {
@@ -57,6 +63,7 @@ export class PartitionAggregator {
   #counted = 0;
   #duplicates = 0;
   #quarantinedLines = 0;
+  #invalid = 0;
   readonly #from: Checkpoint;
   readonly #group: ClickGroup;
   #acks: Acknowledgements;
@@ -94,6 +101,7 @@ export class PartitionAggregator {
       counted: this.#counted,
       duplicates: this.#duplicates,
       quarantined: this.#quarantinedLines,
+      invalid: this.#invalid,
     };
   }
 
@@ -210,6 +218,7 @@ export class PartitionAggregator {
     this.#counted = totals.counted;
     this.#duplicates = totals.duplicates;
     this.#quarantinedLines = totals.quarantined;
+    this.#invalid = totals.invalid;
     // The checkpoint holds the whole state of acknowledgements, so records that were read again must not be counted
     // twice.
     this.#acks = new Acknowledgements(acks);

@@ -6,9 +6,13 @@
 import { Worker } from 'node:worker_threads';
 import { Corrupt } from '../../infra/errors.ts';
 import type { CellChange } from '../restatement.ts';
-import type { RecountSettings } from './recount.ts';
+import type { RecountSettings, RulesFrom } from './recount.ts';
+
+export type { RulesFrom } from './recount.ts';
 
 export interface RecountThread extends AsyncDisposable {
+  /** Says by which rules the lines that are fed from now on are judged (recount.ts). */
+  judgeBy(rules: readonly RulesFrom[]): Promise<void>;
   /** Processes canonical lines in the order of their minutes. Returns the minute of the last line, in epoch ms. */
   feed(page: Uint8Array): Promise<number>;
   /**
@@ -22,6 +26,7 @@ export interface RecountThread extends AsyncDisposable {
 }
 
 export type Request =
+  | { readonly kind: 'judge'; readonly rules: readonly RulesFrom[] }
   | { readonly kind: 'feed'; readonly page: Uint8Array }
   | { readonly kind: 'compare'; readonly until: number; readonly stated: readonly Uint8Array[] };
 
@@ -59,6 +64,9 @@ export function openRecountThread(settings: RecountSettings): RecountThread {
     return pending.promise;
   };
   return {
+    async judgeBy(rules) {
+      await ask({ kind: 'judge', rules }, []);
+    },
     async feed(page) {
       return (await ask({ kind: 'feed', page }, [page])).minute ?? Number.NEGATIVE_INFINITY;
     },

@@ -30,6 +30,7 @@ function answer(request: Request): Answer {
       changes: recount.compare(request.until, request.stated.flatMap(statedRowsIn)),
     };
   }
-  recount.feed(request.page);
+  if (request.kind === 'judge') recount.judgeBy(request.rules);
+  else recount.feed(request.page);
   return { minute: recount.minute };
 }

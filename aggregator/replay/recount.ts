@@ -7,18 +7,27 @@
  *
  * Clicks are compared with those of their ad's home partition in that minute, as in the stream when no ad is split.
  * Copies of a click meet there even if the stream had spread the ad, so a recount needs no rules for hot ads. A minute
- * is counted by the rules of its time, both for ids that were not yet per ad and for the number of partitions.
+ * is counted by the rules of its time, both for ids that were not yet per ad and for the number of partitions. By which
+ * rules its clicks are judged, the caller says (`judgeBy`).
  */
 import { Corrupt } from '../../infra/errors.ts';
 import { partitionOf } from '../../ingest/click.ts';
 import { type PartitionRule, partitionsAt } from '../../ingest/hot-ads/partition-rule.ts';
 import { RecordReader } from '../../ingest/record-reader.ts';
-import { type AdMinuteLine, type AdMinuteRow, adMinuteRowOf } from '../ad-minute.ts';
+import { noRules, type RuleSet } from '../../ingest/validity/rules.ts';
+import { type AdMinuteLine, type AdMinuteRow, adMinuteRowOf, notJudged } from '../ad-minute.ts';
 import { freshCheckpoint } from '../core/checkpoint.ts';
 import { PartitionAggregator } from '../core/partition-aggregator.ts';
 import { windowMs, windowStartOf } from '../core/time.ts';
 import type { CellChange, StatedRow } from '../restatement.ts';
 import { changeOf } from './cell-change.ts';
+
+/** The rules that hold from a minute on, until those of the next entry do. */
+export interface RulesFrom {
+  /** Epoch ms. */
+  readonly from: number;
+  readonly set: RuleSet;
+}
 
 export interface RecountSettings {
   /** The highest number of partitions that any minute has. */
@@ -38,6 +47,8 @@ export class Recount {
   readonly #partitions: number;
   readonly #partitionRules: readonly PartitionRule[];
   readonly #aggregators: readonly PartitionAggregator[];
+  /** In the order of time. */
+  #rules: readonly RulesFrom[] = [];
   readonly #reader = new RecordReader(0);
   /** Rows from the core for minutes that are not yet compared, by `cellKey`. */
   readonly #counted = new Map<string, AdMinuteRow>();
@@ -54,7 +65,8 @@ export class Recount {
     this.#partitionRules = partitionRules;
     const most = Math.max(partitions, ...partitionRules.map(rule => rule.partitions));
     this.#aggregators = Array.from({ length: most }, (_, partition) => {
-      const settings = { partition, hashSeed, outOfOrdernessMs: windowMs, allowedLatenessMs: 0 };
+      const bounds = { outOfOrdernessMs: windowMs, allowedLatenessMs: 0 };
+      const settings = { partition, hashSeed, ...bounds, rulesAt: (minute: number) => this.#rulesAt(minute) };
       return new PartitionAggregator(settings, { ...freshCheckpoint(0), idsPerAdFrom: idsPerAdFrom[partition] ?? 0 });
     });
   }
@@ -76,6 +88,14 @@ export class Recount {
     lines += this.#linesOfLast;
     this.#linesOfLast = 0;
     return lines;
+  }
+
+  /**
+   * Says by which rules the following lines are judged, in the order of time. Minutes before the first entry have none.
+   * The rules of minutes of which lines were processed must stay what they were.
+   */
+  judgeBy(rules: readonly RulesFrom[]): void {
+    this.#rules = rules;
   }
 
   /** Processes canonical lines in the order of their minutes. */
@@ -121,12 +141,18 @@ export class Recount {
         country,
         clicks: 0,
         duplicates: 0,
+        ...notJudged,
+        rules: this.#rulesAt(minute * 1_000).version,
         partition: this.#partitionOf(ad_id, minute * 1_000),
       };
       const change = changeOf(nothing, rows);
       if (change) changes.push(change);
     }
     return changes;
+  }
+
+  #rulesAt(minute: number): RuleSet {
+    return this.#rules.findLast(({ from }) => from <= minute)?.set ?? noRules;
   }
 
   #advance(minute: number): void {

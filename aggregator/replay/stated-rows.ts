@@ -5,6 +5,7 @@
 import { Type } from 'typebox';
 import { checkedRows } from '../../infra/clickhouse/checked-rows.ts';
 import { Corrupt } from '../../infra/errors.ts';
+import { invalidReasons } from '../../ingest/validity/rules.ts';
 import type { StatedRow } from '../restatement.ts';
 
 /** `ndjson` has a `StatedRow` per line, and may be empty. @throws Corrupt */
@@ -31,4 +32,7 @@ const StatedColumns = Type.Object({
   clicks: Count,
   duplicates: Count,
   late: Count,
+  rules: Count,
+  invalid: Count,
+  invalid_by: Type.Partial(Type.Object(Object.fromEntries(invalidReasons.map(reason => [reason, Count])))),
 });

@@ -4,8 +4,9 @@
  */
 import { Corrupt } from '../../infra/errors.ts';
 import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
+import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { recordContract } from '../../infra/kafka/record-contract.ts';
-import { recordKinds, rowFormats } from '../ad-minute.ts';
+import { judgedColumns, judgedFormat, recordKinds, rowFormats } from '../ad-minute.ts';
 import type { TableRows } from './table-rows.ts';
 
 /** The kinds and formats of these topics that this release can read. */
@@ -18,18 +19,26 @@ export function aggregateRows({
   records,
 }: Pick<FetchedBatch, 'topic' | 'partition' | 'records'>): TableRows {
   const rowsOf = new Map<string, Buffer[]>(Object.values(recordKinds).map(kind => [kind, []]));
+  const judged: Buffer[] = [];
   for (const { offset, headers, value } of records) {
     const rows = rowsOf.get(String(headers?.['kind']));
     if (value === null || rows === undefined)
       throw new Corrupt(`${topic}[${partition}], offset ${offset}: the record has no rows`);
-    rows.push(value);
+    (isJudged(headers) ? judged : rows).push(value);
   }
   const of = (kind: string) => rowsOf.get(kind) ?? [];
   // This is the order of insertion, and progress comes after everything that it covers. A view copies ad_minute into
   // ad_minute_by_ad.
-  return new Map([
+  return [
     ['ad_minute', of(recordKinds.adMinute)],
+    ['ad_minute', judged, judgedColumns],
     ['quarantine', of(recordKinds.quarantine)],
     ['partition_progress', of(recordKinds.progress)],
-  ]);
+  ];
+}
+
+/** Returns whether the rows of a record of counts say what rules have found. Expects a known record. */
+export function isJudged(headers: LogRecord['headers']): boolean {
+  const isCounts = String(headers?.['kind']) === recordKinds.adMinute;
+  return isCounts && String(headers?.['adclicks_format']) === String(judgedFormat);
 }

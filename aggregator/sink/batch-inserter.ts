@@ -97,9 +97,9 @@ export class BatchInserter {
   }
 
   async #insertAll(taken: readonly QueuedBatch[]): Promise<void> {
-    for (const [step, [table]] of (taken[0]?.rows ?? []).entries()) {
+    for (const [step, [table, , columns]] of (taken[0]?.rows ?? []).entries()) {
       for (const rows of byForm(taken.flatMap(queued => queued.rows[step]?.[1] ?? [])))
-        await this.#inserting.insert(table, rows);
+        await this.#inserting.insert(table, rows, columns);
     }
   }
 

@@ -13,7 +13,7 @@ import type { TableRows } from './table-rows.ts';
 
 export interface QueuedBatch {
   readonly batch: FetchedBatch;
-  readonly rows: readonly (readonly [table: string, rows: readonly Buffer[]])[];
+  readonly rows: readonly (readonly [table: string, rows: readonly Buffer[], columns?: readonly string[]])[];
   readonly done: PromiseWithResolvers<void>;
   readonly bytes: number;
   /** A rebalance has taken the partition away. The rows may still be inserted, but the offset is not committed. */

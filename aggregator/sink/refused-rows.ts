@@ -86,8 +86,8 @@ export async function insertWhole(
 ): Promise<void> {
   const { topic, partition, fetchedOffset, nextOffset } = batch;
   try {
-    for (const [table, pieces] of rowsOf(batch)) {
-      for (const rows of byForm(pieces)) await clickhouse.insert(table, Buffer.concat(rows));
+    for (const [table, pieces, columns] of rowsOf(batch)) {
+      for (const rows of byForm(pieces)) await clickhouse.insert(table, Buffer.concat(rows), columns);
     }
   } catch (error) {
     if (!(error instanceof RefusedRows)) throw error;

@@ -8,7 +8,9 @@ import { Corrupt } from '../../infra/errors.ts';
 import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { recordContract } from '../../infra/kafka/record-contract.ts';
+import { judgedColumns } from '../ad-minute.ts';
 import { filterSeqAt, jobRecordFormats, rowSteps } from '../job-records.ts';
+import { isJudged } from './aggregate-rows.ts';
 import type { TableRows } from './table-rows.ts';
 
 /** The kinds and formats of these topics that this release can read. */
@@ -24,15 +26,20 @@ export function resultRows(
   holds: (partition: number) => boolean,
 ): TableRows {
   const rowsOf = new Map<string, Buffer[]>(rowSteps.map(({ kind }) => [kind, []]));
+  const judged: Buffer[] = [];
   for (const { offset, headers, value } of records) {
     const kind = String(headers?.['kind']);
     const rows = rowsOf.get(kind);
     const place = `${topic}[${partition}], offset ${offset}`;
     if (value === null || rows === undefined) throw new Corrupt(`${place}: the record has no rows`);
     if (kind === 'ad-minute' && !holds(countedPartition(headers, place))) continue;
-    rows.push(kind === 'filter' ? filterRowAt(offset, value, place) : value);
+    if (isJudged(headers)) judged.push(value);
+    else rows.push(kind === 'filter' ? filterRowAt(offset, value, place) : value);
   }
-  return rowSteps.map(({ kind, table }) => [table, rowsOf.get(kind) ?? []]);
+  return rowSteps.flatMap(({ kind, table }): [string, Buffer[], (readonly string[])?][] => {
+    const rows: [string, Buffer[]] = [table, rowsOf.get(kind) ?? []];
+    return kind === 'ad-minute' ? [rows, [table, judged, judgedColumns]] : [rows];
+  });
 }
 
 function countedPartition(headers: LogRecord['headers'], place: string): number {

@@ -43,7 +43,7 @@ export class RetryingInsert {
   }
 
   /** Resolves when ClickHouse has the rows. Only one call may be in progress, because all of them use one memory. */
-  async insert(table: string, rows: readonly Buffer[]): Promise<void> {
+  async insert(table: string, rows: readonly Buffer[], columns?: readonly string[]): Promise<void> {
     const { clickhouse, node, log } = this.#options;
     const { signal } = this.#closing;
     const ndjson = this.#join(rows);
@@ -51,7 +51,7 @@ export class RetryingInsert {
       const startedAt = performance.now();
       this.#startedAt = startedAt;
       try {
-        await clickhouse.insert(table, ndjson);
+        await clickhouse.insert(table, ndjson, columns);
         insertSeconds.observe({ node, table }, (performance.now() - startedAt) / 1000);
         rowBytes.inc({ node, table }, ndjson.length);
         this.failing = undefined;

@@ -1,7 +1,10 @@
 /** Describes rows as the sink inserts them, and separates the two forms of lines that one table may get. */
 
-/** Tables and NDJSON pieces of their rows, in the order of insertion. One leg of the sink always has the same tables. */
-export type TableRows = Iterable<readonly [table: string, rows: readonly Buffer[]]>;
+/**
+ * Tables and NDJSON pieces of their rows, in the order of insertion. `columns` are those of rows that are arrays, where
+ * these are not all columns of the table. One leg of the sink always has the same tables and columns.
+ */
+export type TableRows = Iterable<readonly [table: string, rows: readonly Buffer[], columns?: readonly string[]]>;
 
 /**
  * Separates objects from arrays, because one INSERT statement takes one format: an aggregator from before decision 011

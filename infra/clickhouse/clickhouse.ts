@@ -54,11 +54,11 @@ export interface ClickHouse extends AsyncDisposable {
    */
   stream(sql: string, format: StreamFormat, params?: Params, options?: ReadOptions): AsyncIterable<Uint8Array>;
   /**
-   * Inserts lines of JSON, either all objects or all arrays of the values of all columns in the table's order. After a
-   * failed insert, none, some or all of the rows may be there: send the same rows again. @throws Retryable, or
-   * RefusedRows where a line is not a row of `table`
+   * Inserts lines of JSON, either all objects or all arrays of the values of `columns`, or without them of all columns
+   * in the table's order. After a failed insert, none, some or all of the rows may be there: send the same rows again.
+   * @throws Retryable, or RefusedRows where a line is not a row of `table`
    */
-  insert(table: string, lines: string | Buffer): Promise<void>;
+  insert(table: string, lines: string | Buffer, columns?: readonly string[]): Promise<void>;
   /** @throws Retryable */
   ping(): Promise<void>;
   /**
@@ -132,10 +132,11 @@ export function openClickHouse(config: ClickHouseConfig, options: ClickHouseOpti
     command: (sql, params) => write(() => run(client, sql, params, commandSettings)),
     stream: (sql, format, params, { kind = 'raw', adIdPrefixes } = {}) =>
       reads.stream(kind, sent => piecesOf(client, `${sql} FORMAT ${format}`, params, among(adIdPrefixes, sent))),
-    async insert(table, lines) {
+    async insert(table, lines, columns) {
       const rows = withoutBlankLines(Buffer.isBuffer(lines) ? lines : Buffer.from(lines));
       if (rows.length === 0) return;
-      await write(() => insert(client, table, insertSettings(table), rows));
+      const into = columns === undefined ? table : `${table} (${columns.join(', ')})`;
+      await write(() => insert(client, into, insertSettings(table), rows));
     },
     ping: () => ping(control),
     disks: () => reads.run('operations', sent => rowsOf<Disk>(client, disksSql, {}, sent)),
@@ -154,7 +155,7 @@ export function readingAs(kind: ReadKind, clickhouse: ClickHouse): ClickHouse {
     queryLines: (sql, params, options) => clickhouse.queryLines(sql, params, { kind, ...options }),
     stream: (sql, format, params, options) => clickhouse.stream(sql, format, params, { kind, ...options }),
     command: (sql, params) => clickhouse.command(sql, params),
-    insert: (table, lines) => clickhouse.insert(table, lines),
+    insert: (table, lines, columns) => clickhouse.insert(table, lines, columns),
     ping: () => clickhouse.ping(),
     disks: () => clickhouse.disks(),
     [Symbol.asyncDispose]: () => clickhouse[Symbol.asyncDispose](),
@@ -229,8 +230,8 @@ async function* piecesOf(
   yield* stream;
 }
 
-async function insert(client: ClickHouseClient, table: string, settings: string, rows: Buffer): Promise<void> {
-  const query = `INSERT INTO ${table} SETTINGS ${settings} FORMAT ${formatOf(rows)}`;
+async function insert(client: ClickHouseClient, into: string, settings: string, rows: Buffer): Promise<void> {
+  const query = `INSERT INTO ${into} SETTINGS ${settings} FORMAT ${formatOf(rows)}`;
   try {
     const { stream } = await client.exec({ query, values: Readable.from([rows], { objectMode: false }) });
     await finished(stream.resume());

@@ -153,5 +153,6 @@ const nothingCounted: Omit<Progress, 'partition'> = {
   quarantined: 0,
   acknowledged: 0,
   missing: 0,
+  invalid: 0,
   ids_per_ad_from: null,
 };

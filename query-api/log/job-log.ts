@@ -5,6 +5,7 @@
  * A job log lasts for one term. Opening it fences every earlier runner. After a failure nothing more is
  * written, because only the next term can find out how that transaction has ended.
  */
+import { judgedFormat } from '../../aggregator/ad-minute.ts';
 import {
   type JobRecordKind,
   jobRecordFormat,
@@ -98,13 +99,29 @@ const keys: Partial<Record<JobRecordKind | RequestKind, (row: object) => string>
   'former-filter': row => `former/${(row as { id: string }).id}`,
 };
 
-/** Each record has rows of one partition of `clicks`, so that a node of a shard can take only those of its partitions. */
+/**
+ * Each record has rows of one partition of `clicks`, so that a node of a shard can take only those of its partitions.
+ * Rows that were judged by rules have a format of their own, which the release before halts at.
+ */
 function restatedRecords(rows: readonly RestatedRow[]): BinaryRecord[] {
-  return [...Map.groupBy(rows, ({ partition }) => partition)].flatMap(([partition, of]) => {
-    const lines = of.map(({ minute, ad_id, country, version, clicks, duplicates, late }) => {
-      return [minute, ad_id, country, partition, version, clicks, duplicates, late];
+  const records = Map.groupBy(rows, ({ partition, rules }) => `${partition} ${rules > 0}`);
+  return [...records.values()].flatMap(of => {
+    const [{ partition, rules }] = of as [RestatedRow];
+    const lines = of.map(row => {
+      const counted = [
+        row.minute,
+        row.ad_id,
+        row.country,
+        partition,
+        row.version,
+        row.clicks,
+        row.duplicates,
+        row.late,
+      ];
+      return rules > 0 ? [...counted, row.rules, row.invalid, row.invalid_by] : counted;
     });
-    return recordsIn('ad-minute', lines, { partition: String(partition) });
+    const format = rules > 0 ? formatHeader(judgedFormat) : {};
+    return recordsIn('ad-minute', lines, { partition: String(partition), ...format });
   });
 }
 
@@ -125,5 +142,5 @@ function lineOf(row: object): string {
 }
 
 function recordOf(kind: string, lines: string, headers: Readonly<Record<string, string>> = {}): BinaryRecord {
-  return { partition: 0, value: Buffer.from(lines), headers: { kind, ...headers, ...formatHeader(jobRecordFormat) } };
+  return { partition: 0, value: Buffer.from(lines), headers: { kind, ...formatHeader(jobRecordFormat), ...headers } };
 }

@@ -39,6 +39,7 @@ const ProgressRow = rowShape('partition_progress', {
   quarantined: Type.Integer(),
   acknowledged: Type.Integer(),
   missing: Type.Integer(),
+  invalid: Type.Integer(),
   ids_per_ad_from: Type.Union([Type.Integer(), Type.Null()]),
   watermark: Type.Integer(),
   final_until: Type.Integer(),
@@ -85,7 +86,7 @@ export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly 
         clickhouse,
         ProgressRow,
         statement`SELECT partition, partitions, position, received, counted, duplicates, quarantined,
-           acknowledged, missing, ids_per_ad_from,
+           acknowledged, missing, invalid, ids_per_ad_from,
            toUnixTimestamp64Milli(watermark) AS watermark,
            toUnixTimestamp64Milli(final_until) AS final_until,
            toUnixTimestamp64Milli(appended_at) AS appended_at

@@ -2,10 +2,12 @@
  * What jobs and people say, through a real broker and a sink into a real ClickHouse: whole or not at all, in the order of the
  * log, from one runner at a time; and a ClickHouse that is filled anew from the log has it all.
  */
+
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { notJudged } from '../../aggregator/ad-minute.ts';
 import type { SealRow } from '../../aggregator/job-records.ts';
 import { changeOf } from '../../aggregator/replay/cell-change.ts';
 import { type ClickHouse, openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
@@ -82,7 +84,7 @@ async function openTerm() {
 /** Every one of the ads of a minute from one click to two. */
 function changes(ads: number, minute = start / 1_000) {
   return Array.from({ length: ads }, (_, i) => {
-    const cell = { minute, ad_id: `ad-${i}`, country: 'KR', partition: i % 2, clicks: 2, duplicates: 0 };
+    const cell = { minute, ad_id: `ad-${i}`, country: 'KR', partition: i % 2, clicks: 2, duplicates: 0, ...notJudged };
     return changeOf(cell, [{ ...cell, clicks: 1, late: 0, revision: 0 }])!;
   });
 }

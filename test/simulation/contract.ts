@@ -2,8 +2,10 @@
  * What the fakes and the real broker and ClickHouse must have in common: run against both, so that the fakes cannot lie.
  * Everything goes through the adapters in `infra/`, as in the processes.
  */
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AdMinuteRow, Progress } from '../../aggregator/ad-minute.ts';
+import { notJudged } from '../../aggregator/ad-minute.ts';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { Corrupt, Fenced, RefusedRows } from '../../infra/errors.ts';
 import { type Admin, ensureTopics, openAdmin } from '../../infra/kafka/admin.ts';
@@ -348,6 +350,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       clicks,
       duplicates: 0,
       late: 0,
+      ...notJudged,
     });
     const countsOf = async (ad: string) => (await store.adMinutes()).filter(row => row.ad_id === ad).map(r => r.clicks);
 
@@ -362,7 +365,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
     it('shows of a partition the furthest progress', async () => {
       const at = (partition: number, position: number): Progress => {
         const totals = { received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 };
-        const times = { watermark: 0, final_until: 0, appended_at: 0, ids_per_ad_from: 0 };
+        const times = { watermark: 0, final_until: 0, appended_at: 0, invalid: 0, ids_per_ad_from: 0 };
         return { partition, partitions: 2, position, ...times, ...totals };
       };
       for (const position of [7, 9, 8]) await insert('partition_progress', at(1, position));

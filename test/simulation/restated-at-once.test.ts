@@ -8,7 +8,7 @@
  */
 
 import { describe, expect, it } from 'vitest';
-import { adMinuteRowOf } from '../../aggregator/ad-minute.ts';
+import { adMinuteRowOf, notJudged } from '../../aggregator/ad-minute.ts';
 import type { JobRunnerRow } from '../../aggregator/job-records.ts';
 import { changeOf } from '../../aggregator/replay/cell-change.ts';
 import type { RecountedMinuteRow, RestatementRow } from '../../aggregator/restatement.ts';
@@ -328,7 +328,7 @@ async function simulate(seed: number): Promise<Outcome> {
         if (round > rounds) continue;
         const changes = ads.map(ad_id => {
           const { version, clicks } = store.adMinute.get(keyOf(minute, ad_id))!;
-          const cell = { minute, ad_id, country: 'KR', partition: 0, duplicates: 0 };
+          const cell = { minute, ad_id, country: 'KR', partition: 0, duplicates: 0, ...notJudged };
           const stated = [{ ...cell, clicks, late: 0, revision: Number(version >> 48n) }];
           return changeOf({ ...cell, clicks: clicks + 1 }, stated)!;
         });

@@ -1,7 +1,7 @@
 /** The query API over a real ClickHouse that holds clicks, raw and counted, as sinks would have left them at a fixed time. */
 import type { LightMyRequestResponse } from 'fastify';
 import { pino } from 'pino';
-import type { AdMinuteRow } from '../../aggregator/ad-minute.ts';
+import { type AdMinuteRow, judgedColumns, notJudged } from '../../aggregator/ad-minute.ts';
 import { loadConfig } from '../../infra/config.ts';
 import type { Http } from '../../infra/http.ts';
 import { migrate } from '../../infra/migrate.ts';
@@ -50,7 +50,13 @@ export async function openCountedClicks(
   const insertRaw = (clicks: readonly Click[]) =>
     engine.clickhouse.insert('click_raw', clicks.map(formatLine).join('\n'));
   /** A view copies them to the table by ad. */
-  const insertCounts = (rows: readonly AdMinuteRow[]) => insertRows('ad_minute', rows);
+  const insertCounts = (rows: readonly AdMinuteRow[]) => {
+    const lines = rows.map(row => {
+      const counted = [row.minute, row.ad_id, row.country, row.partition, row.version, row.clicks, row.duplicates];
+      return JSON.stringify([...counted, row.late, row.rules, row.invalid, row.invalid_by]);
+    });
+    return engine.clickhouse.insert('ad_minute', lines.join('\n'), judgedColumns);
+  };
   const answerOf = ({ statusCode, headers, body }: LightMyRequestResponse) => ({
     status: statusCode,
     headers,
@@ -112,6 +118,7 @@ export function countsOf(clicks: readonly Click[]): AdMinuteRow[] {
       clicks: counted.length,
       duplicates,
       late: 0,
+      ...notJudged,
     };
   });
 }

@@ -91,6 +91,12 @@ export interface Restating {
   readonly at: number;
 }
 
+/** Of a change in a cell that no rules were applied to. */
+export const noneInvalid = {
+  ...{ before_invalid: 0, before_invalid_by: {}, before_rules: 0, stated_judged: [] },
+  ...{ after_invalid: 0, after_invalid_by: {}, after_rules: 0, rows_judged: [] },
+} as const satisfies Partial<CellChange>;
+
 /** As a job makes changes visible, all at once. */
 export async function restateIn(
   clickhouse: ClickHouse,

@@ -12,6 +12,7 @@
  * between, readers still see the right numbers, and the sink inserts the same rows again. When a job runner dies before
  * its commit, nothing is written.
  */
+import { notJudged } from '../../../aggregator/ad-minute.ts';
 import {
   type CellChange,
   type RecountedMinuteRow,
@@ -79,8 +80,9 @@ export function diffOf(changes: readonly CellChange[], { job, at }: Pick<Restate
   return { kind: 'diff', rows };
 }
 
-function restatedRowsOf({ minute, ad_id, country, revision, at, rows }: RestatementRow): RestatedRow[] {
-  return rows.map(row => ({ minute, ad_id, country, version: versionOf(revision, at), ...row }));
+function restatedRowsOf({ minute, ad_id, country, revision, at, rows, rows_judged }: RestatementRow): RestatedRow[] {
+  const version = versionOf(revision, at);
+  return rows.map((row, i) => ({ minute, ad_id, country, version, ...row, ...(rows_judged[i] ?? notJudged) }));
 }
 
 /**

@@ -11,6 +11,7 @@ import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import type { JobWriter } from '../writing/job-writer.ts';
 import { recountedClicks, restatedCells } from '../writing/metrics.ts';
 import { createRestater, diffOf } from './apply-changes.ts';
+import { noneAnnounced, type RecountRules } from './recount-rules.ts';
 import { recountSteps } from './recount-steps.ts';
 
 export interface RecountJobDeps {
@@ -21,6 +22,8 @@ export interface RecountJobDeps {
   readonly partitionRules: () => Promise<readonly PartitionRule[]>;
   /** Returns, by partition, the first minute in which ids are per ad (id-rule.ts). */
   readonly idsPerAdFrom: () => Promise<readonly number[]>;
+  /** Returns by which rules the clicks of the job's minutes are judged. Left out: nobody has announced any. @throws Retryable */
+  readonly rules?: (job: Job) => Promise<RecountRules>;
   /** Returns, by partition of topic `clicks`, the offset before which all clicks are in raw. @throws Retryable */
   readonly rawPositions: () => Promise<ReadonlyMap<number, number>>;
   /** Is asked after each transaction. When it returns false, the run ends with the job as it is. */
@@ -41,7 +44,7 @@ export async function runRecount(asked: Job, partitions: number, deps: RecountJo
   // This is read before any click, because it states which clicks the recount has seen at least.
   const readUntil = asked.apply ? await deps.rawPositions() : new Map<number, number>();
   const restater = createRestater({ job: asked.id, reason: reasonOf(asked), readUntil, now });
-  const rules = { partitionRules, idsPerAdFrom };
+  const rules = { partitionRules, idsPerAdFrom, rules: (await deps.rules?.(asked)) ?? noneAnnounced };
   const options = { queries, partitions, ...rules, hashSeed, ...(pageRows === undefined ? {} : { pageRows }) };
   let job = asked;
   let found: CellChange[] = [];

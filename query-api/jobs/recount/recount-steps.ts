@@ -10,6 +10,7 @@ import { checkedRows } from '../../../infra/clickhouse/checked-rows.ts';
 import type { PartitionRule } from '../../../ingest/hot-ads/partition-rule.ts';
 import type { Cursor, RecountQueries } from '../../store/jobs/recount-rows.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
+import { noneAnnounced, type RecountRules, rulesOfRange } from './recount-rules.ts';
 
 export interface RecountStep {
   /** All minutes before this time (epoch ms) are compared. */
@@ -27,6 +28,8 @@ export interface RecountOptions {
   readonly partitions: number;
   readonly partitionRules?: readonly PartitionRule[];
   readonly idsPerAdFrom?: readonly number[];
+  /** Left out: nobody has announced rules of invalid clicks. */
+  readonly rules?: RecountRules;
   readonly hashSeed: number;
   readonly pageRows?: number;
 }
@@ -43,15 +46,18 @@ export async function* recountSteps(
 async function* stepsOf(
   range: TimeRange,
   thread: RecountThread,
-  { queries, pageRows = defaultPageRows }: RecountOptions,
+  { queries, pageRows = defaultPageRows, rules = noneAnnounced }: RecountOptions,
 ): AsyncGenerator<RecountStep> {
+  const inForce = rulesOfRange(range, await queries.rulesOf(range), rules);
+  const isJudged = inForce.some(({ set }) => set.version > 0);
+  await thread.judgeBy(inForce);
   let settled = range.from;
   let fedUntil = range.from;
-  let next: Promise<Uint8Array> | undefined = queries.rawPage(range, undefined, pageRows);
+  let next: Promise<Uint8Array> | undefined = queries.rawPage(range, undefined, pageRows, isJudged);
   while (next) {
     const page: Uint8Array = await next;
     const more: boolean = linesOf(page) >= pageRows;
-    next = more ? readAhead(queries.rawPage(range, cursorAfter(page), pageRows)) : undefined;
+    next = more ? readAhead(queries.rawPage(range, cursorAfter(page), pageRows, isJudged)) : undefined;
     if (page.length > 0) fedUntil = await thread.feed(page);
     const complete = more ? fedUntil : range.to;
     while (settled < complete) {

@@ -2,12 +2,14 @@
  * SQL of rows that an earlier release has left unfinished: rows that are not in the log, and restatements whose rows are
  * not in the counts yet.
  */
+
 import { Type } from 'typebox';
 import type { RestatedRow } from '../../../aggregator/restatement.ts';
 import { named, noSql, type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
+import { invalidReasons } from '../../../ingest/validity/rules.ts';
 import { type Reader, type RowOf, readNumber, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
-import { restatedColumns } from '../sql/stated-rows.ts';
+import { restatedColumns, restatedJoin } from '../sql/stated-rows.ts';
 
 export type FormerTable = keyof typeof formerOf;
 
@@ -48,6 +50,9 @@ const Restated = rowShape('rows of restatement', {
   clicks: Type.Integer(),
   duplicates: Type.Integer(),
   late: Type.Integer(),
+  rules: Type.Integer(),
+  invalid: Type.Integer(),
+  invalid_by: Type.Partial(Type.Object(Object.fromEntries(invalidReasons.map(reason => [reason, Type.Integer()])))),
 });
 
 /** Reads the minutes that have visible restatements whose rows are not in `ad_minute`. */
@@ -81,8 +86,9 @@ export function unsettledMinutesOf(clickhouse: Reader) {
         clickhouse,
         Restated,
         statement`SELECT toUnixTimestamp(r.minute) AS minute, r.ad_id AS ad_id, r.country AS country, r.partition AS partition,
-           toString(r.version) AS version, r.clicks AS clicks, r.duplicates AS duplicates, r.late AS late
-         FROM (SELECT ${restatedColumns} FROM ${rowsOf(sql`ARRAY JOIN rows AS restated`)}) AS r
+           toString(r.version) AS version, r.clicks AS clicks, r.duplicates AS duplicates, r.late AS late,
+           r.rules AS rules, r.invalid AS invalid, r.invalid_by AS invalid_by
+         FROM (SELECT ${restatedColumns} FROM ${rowsOf(restatedJoin)}) AS r
          ${settingsOf(0, timeoutMs)}`,
       );
       return { changes, rows };

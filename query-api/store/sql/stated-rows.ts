@@ -154,18 +154,20 @@ export function statedRows(
   where: Sql,
   { from, to, isSettled }: StatedRange,
 ): Sql {
-  const counted = sql`SELECT minute, ad_id, country, partition, version, clicks, duplicates, late
+  const counted = sql`SELECT minute, ad_id, country, partition, version, clicks, duplicates, late, rules, invalid,
+      invalid_by
     FROM ${sharded(table)} FINAL WHERE ${where}`;
   if (isSettled) return sql`(${counted})`;
   return sql`(
     SELECT minute, ad_id, country, partition, newest.1 AS version, newest.2 AS clicks, newest.3 AS duplicates,
-      newest.4 AS late
+      newest.4 AS late, newest.5 AS rules, newest.6 AS invalid, newest.7 AS invalid_by
     FROM (
-      SELECT minute, ad_id, country, partition, max((version, clicks, duplicates, late)) AS newest
+      SELECT minute, ad_id, country, partition,
+        argMax((version, clicks, duplicates, late, rules, invalid, invalid_by), version) AS newest
       FROM (
         ${counted}
         UNION ALL
-        SELECT ${restatedColumns} FROM restatement FINAL ARRAY JOIN rows AS restated
+        SELECT ${restatedColumns} FROM restatement FINAL ${restatedJoin}
         WHERE ${where} AND ${isVisible({ from, to })}
       ) GROUP BY minute, ad_id, country, partition
     )
@@ -178,7 +180,11 @@ export function statedRows(
  */
 export const restatedColumns = sql`minute, ad_id, country, restated.1 AS partition,
   bitOr(bitShiftLeft(toUInt64(revision), 48), toUInt64(toUnixTimestamp64Milli(at))) AS version,
-  restated.2 AS clicks, restated.3 AS duplicates, restated.4 AS late`;
+  restated.2 AS clicks, restated.3 AS duplicates, restated.4 AS late, judged.1 AS rules, judged.2 AS invalid,
+  CAST(judged.3, 'Map(LowCardinality(String), UInt64)') AS invalid_by`;
+
+/** The columns of `restatement` that `restatedColumns` needs. Rows from before rules have nothing in `rows_judged`. */
+export const restatedJoin = sql`ARRAY JOIN rows AS restated, arrayResize(rows_judged, length(rows)) AS judged`;
 
 /**
  * SQL for whether a row of `restatement` in the range is part of the counts. The columns are qualified by the table's

@@ -1,8 +1,10 @@
 /** Rows against counters on a real ClickHouse: rows of the real core, inserted as the sink does, and then tampered with. */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AdMinuteRow } from '../../../aggregator/ad-minute.ts';
+import { notJudged } from '../../../aggregator/ad-minute.ts';
 import { freshCheckpoint } from '../../../aggregator/core/checkpoint.ts';
 import type { Output } from '../../../aggregator/core/output.ts';
 import { PartitionAggregator } from '../../../aggregator/core/partition-aggregator.ts';
@@ -170,12 +172,12 @@ const seals = () =>
 async function restate(adId: string, minute: number, after: number, home: number, job = 'job'): Promise<void> {
   const stated = await engine.clickhouse.query<StatedRow>(
     `SELECT toUnixTimestamp(minute) AS minute, ad_id, country, partition,
-       toUInt16(bitShiftRight(version, 48)) AS revision, clicks, duplicates, late
-     FROM (SELECT * FROM ad_minute FINAL) WHERE ad_id = '${adId}' AND toUnixTimestamp(minute) = ${at(minute) / 1_000}
+       toUInt16(bitShiftRight(version, 48)) AS revision, clicks, duplicates, late, rules, invalid, invalid_by
+     FROM (SELECT *, rules, invalid, invalid_by FROM ad_minute FINAL) WHERE ad_id = '${adId}' AND toUnixTimestamp(minute) = ${at(minute) / 1_000}
      SETTINGS output_format_json_quote_64bit_integers=0`,
   );
   const cell = { minute: at(minute) / 1_000, ad_id: adId, country: stated[0]?.country ?? 'KR' };
-  const changed = changeOf({ ...cell, partition: home, clicks: after, duplicates: 0 }, stated);
+  const changed = changeOf({ ...cell, partition: home, clicks: after, duplicates: 0, ...notJudged }, stated);
   if (!changed) throw new Error('nothing to restate');
   await restateIn(engine.clickhouse, [changed], { job, reason: 'replay', at: clock });
 }
@@ -380,7 +382,7 @@ describe('a difference is found', () => {
     await threeHours();
     await engine.clickhouse.command(
       `INSERT INTO ad_minute SELECT minute, ad_id, ${country}, ${copiedTo}, version, clicks, duplicates, late
-       FROM (SELECT * FROM ad_minute FINAL) WHERE ad_id = 'ad_1' AND minute = toDateTime(${at(9) / 1_000}, 'UTC')`,
+       FROM (SELECT *, rules, invalid, invalid_by FROM ad_minute FINAL) WHERE ad_id = 'ad_1' AND minute = toDateTime(${at(9) / 1_000}, 'UTC')`,
     );
     const expected = ['counted', 'duplicates'].map(outcome => ({ partition, outcome, difference: 1 }));
     expect(await differences()).toEqual(expected);

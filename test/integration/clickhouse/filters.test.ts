@@ -1,7 +1,9 @@
 /** Counts of one user, one address or a stored filter, on a real ClickHouse. */
+
 import { BlockList, isIP } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { notJudged } from '../../../aggregator/ad-minute.ts';
 import { statement } from '../../../infra/clickhouse/sql.ts';
 import type { Click } from '../../../ingest/click.ts';
 import type { HotAdRule } from '../../../ingest/hot-ads/rule.ts';
@@ -206,7 +208,9 @@ describe('an answer from raw clicks', () => {
     await store.insertRows('restatement', [
       { ...cell, revision: 1, job: 'j', reason: 'late', before: 1, after: 2, at: now },
     ]);
-    await store.insertCounts([{ ...cell, partition: 0, version: 2 ** 48, clicks: 2, duplicates: 0, late: 1 }]);
+    await store.insertCounts([
+      { ...cell, partition: 0, version: 2 ** 48, clicks: 2, duplicates: 0, late: 1, ...notJudged },
+    ]);
     expect(await states('user_id=u1')).toEqual(all('raw restated known'));
     expect(await count('user_id=u1')).toMatchObject({ count: 2 });
   });

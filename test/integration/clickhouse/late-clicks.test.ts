@@ -1,7 +1,9 @@
 /** Which late clicks wait, and which are in no count, found in the rows of a real ClickHouse whatever jobs there are. */
+
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { notJudged } from '../../../aggregator/ad-minute.ts';
 import { changeOf } from '../../../aggregator/replay/cell-change.ts';
 import { migrate, statementsOf } from '../../../infra/migrate.ts';
 import { type Click, formatLine } from '../../../ingest/click.ts';
@@ -68,7 +70,7 @@ const late = (adId: string, fields: Partial<Click> = {}) => click({ adId, clicke
 async function recount(offset: number, clicks: number, before = 0): Promise<void> {
   const readUntil = new Map([[2, offset]]);
   const restater = createRestater({ job: 'j', reason: 'late', readUntil, now: () => now });
-  const cell = { minute: start / 1_000, ad_id: 'a', country: 'KR', partition: 2, clicks, duplicates: 0 };
+  const cell = { minute: start / 1_000, ad_id: 'a', country: 'KR', partition: 2, clicks, duplicates: 0, ...notJudged };
   const change = changeOf(cell, [{ ...cell, clicks: before, late: 0, revision: 0 }]);
   restater.stage(change ? [change] : [], [start]);
   await logInto(engine.clickhouse).jobLog.write(restater.take());

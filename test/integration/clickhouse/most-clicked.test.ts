@@ -7,7 +7,7 @@ import { migrate } from '../../../infra/migrate.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import { createRollUpLoop, type RollUpLoop } from '../../../query-api/jobs/rollup/roll-up-loop.ts';
-import { restateIn } from '../../support/log-into.ts';
+import { noneInvalid, restateIn } from '../../support/log-into.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
 const log = pino({ level: 'silent' });
@@ -113,7 +113,7 @@ describe('GET /v1/ads/most_clicked', () => {
   it('is restated with each minute of its window, at once and when it is stored again', async () => {
     const cell = { minute: start / 1_000 + 120, ad_id: 'c', country: 'KR', revision: 1, stated: [] };
     const [before, after] = [clicks(2, 2), clicks(2, 2) + 50];
-    const change = { ...cell, before, after, before_duplicates: 0, after_duplicates: 0 };
+    const change = { ...cell, before, after, before_duplicates: 0, after_duplicates: 0, ...noneInvalid };
     const rows = [{ partition: 0, clicks: after, duplicates: 0, late: 50 }];
     await restateIn(engine.clickhouse, [{ ...change, rows }], { job: 'j', reason: 'late', at: now });
     for (const source of ['computed', 'stored']) {

@@ -20,6 +20,7 @@ import { createTopQueries } from '../../../query-api/store/rollup/top-lists.ts';
 import { SeededRandom } from '../../simulation/seeded-random.ts';
 import { click } from '../../support/clicks.ts';
 import { countsOf } from '../../support/counted-clicks.ts';
+import { noneInvalid } from '../../support/log-into.ts';
 import {
   logPartitions,
   openShardedClickHouse,
@@ -96,7 +97,7 @@ function restatementOf(minute: number, ad_id: string, country: string, revision:
   const after = rows.reduce((sum, row) => sum + row.clicks, 0);
   const change: CellChange = {
     ...{ minute: start / 1_000 + minute * 60, ad_id, country, revision, before: 1, after },
-    ...{ before_duplicates: 0, after_duplicates: 0, stated: [], rows },
+    ...{ before_duplicates: 0, after_duplicates: 0, stated: [], rows, ...noneInvalid },
   };
   const restater = createRestater({ job: '01J', reason: 'late', readUntil: new Map([[1, 102]]), now: () => now });
   restater.stage([change], [start + minute * minuteMs]);

@@ -1,8 +1,10 @@
 /** What the tables answer for rows that were inserted more than once, on a real ClickHouse. */
+
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AdMinuteRow, Progress } from '../../../aggregator/ad-minute.ts';
+import { notJudged } from '../../../aggregator/ad-minute.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import { migrate } from '../../../infra/migrate.ts';
 import { createQueries, type Queries } from '../../../query-api/store/ad-counts.ts';
@@ -42,6 +44,7 @@ const row = (ad_id: string, minute: number, clicks: number, fields: Partial<AdMi
   clicks,
   duplicates: 0,
   late: 0,
+  ...notJudged,
   ...fields,
 });
 
@@ -74,7 +77,7 @@ describe('a key that was inserted more than once', () => {
     await insert(row('a', 0, 5, { version: 10 }), row('b', 0, 1));
     await insert(row('a', 0, 0, { version: 2 ** 48 }));
     expect(await queries.popularAds(10, minutes(0, 1))).toEqual([{ ad_id: 'b', count: 1 }]);
-    expect(await groups.totals(['a'], minutes(0, 1))).toEqual({ count: 0, duplicates: 0, late: 0 });
+    expect(await groups.totals(['a'], minutes(0, 1))).toEqual({ count: 0, duplicates: 0, late: 0, ...notJudged });
   });
 
   it('is told of missing clicks that a person has written off, by partition, and of no seals', async () => {
@@ -101,6 +104,7 @@ describe('a key that was inserted more than once', () => {
       quarantined: 0,
       acknowledged: position,
       missing: 0,
+      invalid: 0,
       ids_per_ad_from: start,
     });
     for (const position of [7, 9, 8])
@@ -141,7 +145,7 @@ describe('a range', () => {
   });
 
   it('without rows counts nothing', async () => {
-    expect(await groups.totals(['a'], minutes(0, 1))).toEqual({ count: 0, duplicates: 0, late: 0 });
+    expect(await groups.totals(['a'], minutes(0, 1))).toEqual({ count: 0, duplicates: 0, late: 0, ...notJudged });
     expect(await queries.popularAds(10, minutes(0, 1))).toEqual([]);
     expect(await groups.series(['a'], minuteMs, minutes(0, 1))).toEqual([]);
   });
@@ -215,7 +219,7 @@ describe('a top list', () => {
         await engine.clickhouse.command('TRUNCATE TABLE ad_minute');
         const current = new Map<string, AdMinuteRow>();
         for (const batch of keys) {
-          const rows = batch.map(key => ({ ...key, ...countsOf(key), duplicates: 0, late: 0 }));
+          const rows = batch.map(key => ({ ...key, ...countsOf(key), duplicates: 0, late: 0, ...notJudged }));
           for (const line of rows) {
             const key = [line.minute, line.ad_id, line.country, line.partition].join();
             if ((current.get(key)?.version ?? 0) < line.version) current.set(key, line);

@@ -1,7 +1,9 @@
 /** All that a job changes in a minute is seen at once, by every answer, on a real ClickHouse: at each step of a job, and while readers ask without pause. */
+
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AdMinuteRow } from '../../../aggregator/ad-minute.ts';
+import { notJudged } from '../../../aggregator/ad-minute.ts';
 import { changeOf } from '../../../aggregator/replay/cell-change.ts';
 import type { CellChange } from '../../../aggregator/restatement.ts';
 import { loadConfig } from '../../../infra/config.ts';
@@ -65,7 +67,7 @@ function countedRows(): AdMinuteRow[] {
       countries.flatMap(country =>
         Array.from({ length: partitions }, (_, partition) => ({
           ...{ minute: start / 1_000 + 60 * minute, ad_id, country, partition, version: 50 },
-          ...{ clicks: 1, duplicates: 0, late: 0 },
+          ...{ clicks: 1, duplicates: 0, late: 0, ...notJudged },
         })),
       ),
     ),
@@ -78,11 +80,11 @@ function changesAfter(round: number): CellChange[] {
     countries.map(country => {
       const cell = { minute: start / 1_000, ad_id, country };
       const stated = Array.from({ length: partitions }, (_, partition) => ({
-        ...{ ...cell, partition, revision: round - 1, duplicates: 0, late: 0 },
+        ...{ ...cell, partition, revision: round - 1, duplicates: 0, late: 0, ...notJudged },
         clicks: round === 1 ? 1 : partition === 0 ? round * partitions : 0,
       }));
       const clicks = (round + 1) * partitions;
-      return changeOf({ ...cell, partition: 0, clicks, duplicates: 0 }, stated)!;
+      return changeOf({ ...cell, partition: 0, clicks, duplicates: 0, ...notJudged }, stated)!;
     }),
   );
 }

@@ -9,7 +9,7 @@ import { createRollUpLoop, type RollUpLoop } from '../../../query-api/jobs/rollu
 import { createGroupQueries, type GroupQueries } from '../../../query-api/store/group-counts.ts';
 import { type BlockDirectory, createBlockDirectory } from '../../../query-api/store/rollup/block-directory.ts';
 import { createTopQueries, type TopQueries } from '../../../query-api/store/rollup/top-lists.ts';
-import { restateIn } from '../../support/log-into.ts';
+import { noneInvalid, restateIn } from '../../support/log-into.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
 const minuteMs = 60_000;
@@ -94,7 +94,14 @@ function changeOf(cell: Cell, after: number): CellChange {
   const counts = { partition: 0, duplicates: after % 3, late: 0 };
   return {
     ...{ minute: start / 1_000 + cell.minute * 60, ad_id: cell.ad_id, country: cell.country },
-    ...{ revision: cell.revision + 1, before: cell.clicks, after, before_duplicates: 0, after_duplicates: 0 },
+    ...{
+      revision: cell.revision + 1,
+      before: cell.clicks,
+      after,
+      before_duplicates: 0,
+      after_duplicates: 0,
+      ...noneInvalid,
+    },
     ...{ stated: [], rows: [{ ...counts, clicks: after }] },
   };
 }

@@ -24,7 +24,7 @@ import { bearer, keysInMemory } from '../../support/api-keys.ts';
 import { startTestClickHouse, type TestClickHouse } from '../../support/clickhouse.ts';
 import { click } from '../../support/clicks.ts';
 import { countsOf } from '../../support/counted-clicks.ts';
-import { logInto } from '../../support/log-into.ts';
+import { logInto, noneInvalid } from '../../support/log-into.ts';
 import { forTenants } from '../../support/tenant-routes.ts';
 
 const log = pino({ level: 'silent' });
@@ -153,7 +153,7 @@ const quarantined = [...ads.acme, ...ads.shop, ...others, ''].flatMap((ad_id, i)
 
 const changes: readonly CellChange[] = ['acme-1', 'shop-1', 'news-1'].map((ad_id, i) => ({
   ...{ minute: start / 1_000 + (10 + i) * 60, ad_id, country: 'KR', revision: 1, before: 1, after: 31 + i },
-  ...{ before_duplicates: 0, after_duplicates: 0, stated: [] },
+  ...{ before_duplicates: 0, after_duplicates: 0, stated: [], ...noneInvalid },
   rows: [{ partition: 0, clicks: 31 + i, duplicates: 0, late: 1 }],
 }));
 

@@ -263,7 +263,7 @@ describe('in the checkpoint', () => {
     expect(decodeAcks(encodeAcks(state))).toEqual(state);
     const most53 = 2 ** 53 - 1;
     const checkpoint = { restoreFrom: most53, watermarkAtRestoreFrom: most53, watermark: most53, finalUntil: most53 };
-    const totals = { received: most53, counted: most53, duplicates: most53, quarantined: most53 };
+    const totals = { received: most53, counted: most53, duplicates: most53, quarantined: most53, invalid: most53 };
     expect(encodeCheckpoint({ ...checkpoint, totals, idsPerAdFrom: most53, acks: state }).length).toBeLessThan(4_096);
   });
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { notJudged } from '../../../aggregator/ad-minute.ts';
 import { Recount } from '../../../aggregator/replay/recount.ts';
 import { type CellChange, type StatedRow, versionOf } from '../../../aggregator/restatement.ts';
 import { type Click, formatLine, partitionOf } from '../../../ingest/click.ts';
@@ -48,6 +49,7 @@ const stated = (fields: Partial<StatedRow> = {}): StatedRow => ({
   clicks: 0,
   duplicates: 0,
   late: 0,
+  ...notJudged,
   ...fields,
 });
 
@@ -241,7 +243,7 @@ describe('a recount', () => {
             for (const counts of rows) {
               const key = `${minute} ${ad_id} ${country} ${counts.partition}`;
               expect(revision).toBeGreaterThan(before.get(key)?.revision ?? 0);
-              before.set(key, { minute, ad_id, country, revision, ...counts });
+              before.set(key, { minute, ad_id, country, revision, ...counts, ...notJudged });
             }
           }
           const after = new Map<string, number>();

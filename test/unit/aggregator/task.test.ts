@@ -106,7 +106,7 @@ const checkpointAt = (offset: number, restoreFrom = offset): Committed => ({
   offset,
   metadata: encodeCheckpoint({
     ...freshCheckpoint(restoreFrom),
-    totals: { received: 9, counted: 9, duplicates: 0, quarantined: 0 },
+    totals: { received: 9, counted: 9, duplicates: 0, quarantined: 0, invalid: 0 },
   }),
 });
 

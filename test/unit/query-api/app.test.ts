@@ -31,6 +31,7 @@ const progress = (partition: number, fields: Partial<Progress> = {}): Progress =
   quarantined: 1,
   acknowledged: 10,
   missing: 0,
+  invalid: 0,
   ids_per_ad_from: null,
   ...fields,
 });

@@ -1,13 +1,32 @@
 import { describe, expect, it } from 'vitest';
+import { notJudged } from '../../../aggregator/ad-minute.ts';
 import { changeOf } from '../../../aggregator/replay/cell-change.ts';
 import { type CellChange, versionOf } from '../../../aggregator/restatement.ts';
 import { createRestater, diffOf } from '../../../query-api/jobs/recount/apply-changes.ts';
 
 /** A cell of a hot ad whose count is too low by one. */
 function changeAt(minute: number, partitions = 12): CellChange {
-  const cell = { minute, ad_id: 'ad-hot', country: 'KR', partition: 3, clicks: partitions + 1, duplicates: 0 };
+  const cell = {
+    minute,
+    ad_id: 'ad-hot',
+    country: 'KR',
+    partition: 3,
+    clicks: partitions + 1,
+    duplicates: 0,
+    ...notJudged,
+  };
   const stated = Array.from({ length: partitions }, (_, partition) => {
-    return { minute, ad_id: 'ad-hot', country: 'KR', partition, revision: 0, clicks: 1, duplicates: 0, late: 0 };
+    return {
+      minute,
+      ad_id: 'ad-hot',
+      country: 'KR',
+      partition,
+      revision: 0,
+      clicks: 1,
+      duplicates: 0,
+      late: 0,
+      ...notJudged,
+    };
   });
   return changeOf(cell, stated)!;
 }

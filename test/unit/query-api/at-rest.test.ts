@@ -55,6 +55,7 @@ function progressOf({ finalUntil, quarantined }: { readonly finalUntil: number; 
   return {
     ...{ partition: 0, partitions: 1, position: 1, watermark: finalUntil, final_until: finalUntil },
     ...{ appended_at: finalUntil, received: 0, counted: 0, duplicates: 0, quarantined, acknowledged: 0, missing: 0 },
+    invalid: 0,
     ids_per_ad_from: null,
   };
 }

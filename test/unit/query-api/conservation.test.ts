@@ -29,6 +29,7 @@ const progress = (position: number, fields: Partial<Progress> = {}): Progress =>
   quarantined: 0,
   acknowledged: 0,
   missing: 0,
+  invalid: 0,
   ids_per_ad_from: null,
   ...fields,
 });

@@ -10,6 +10,7 @@ const progress = (partition: number, ids_per_ad_from: number | null): Progress =
     partitions: 4,
     ...times,
     ...lines,
+    invalid: 0,
     ids_per_ad_from,
   };
 };

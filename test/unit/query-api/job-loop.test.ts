@@ -18,7 +18,7 @@ afterEach(async () => {
 const progress = [
   {
     ...{ partition: 0, partitions: 1, position: 1, watermark: now, final_until: now, appended_at: now, received: 0 },
-    ...{ counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0, ids_per_ad_from: null },
+    ...{ counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0, invalid: 0, ids_per_ad_from: null },
   },
 ];
 

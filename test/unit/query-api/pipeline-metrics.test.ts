@@ -21,6 +21,7 @@ const progress = (partition: number, fields: Partial<Progress> = {}): Progress =
   quarantined: 1,
   acknowledged: 11,
   missing: 2,
+  invalid: 0,
   ids_per_ad_from: null,
   ...fields,
 });

@@ -12,6 +12,7 @@ const lines = {
   quarantined: 0,
   acknowledged: 0,
   missing: 0,
+  invalid: 0,
   ids_per_ad_from: null,
 };
 /** Progress of two partitions, at one position each. */

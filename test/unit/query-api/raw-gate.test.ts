@@ -5,7 +5,16 @@ import { createRawGate } from '../../../query-api/jobs/recount/raw-gate.ts';
 const progressAt = (...positions: readonly number[]): Progress[] =>
   positions.map((position, partition) => ({
     ...{ partition, partitions: positions.length, position, watermark: 0, final_until: 0, appended_at: 0 },
-    ...{ received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0, ids_per_ad_from: null },
+    ...{
+      received: 0,
+      counted: 0,
+      duplicates: 0,
+      quarantined: 0,
+      acknowledged: 0,
+      missing: 0,
+      invalid: 0,
+      ids_per_ad_from: null,
+    },
   }));
 
 /** A log, and how much of it is in raw, by partition. The test moves both. */

@@ -16,6 +16,7 @@ async function recount(...rows: readonly object[]) {
       cursors.push(cursor);
       return Buffer.from(row === undefined ? '' : `${JSON.stringify(row)}\n`);
     },
+    rulesOf: async () => [],
     stated: async () => new Uint8Array(),
     statedRows: async () => 0,
   };

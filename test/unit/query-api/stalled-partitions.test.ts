@@ -5,7 +5,7 @@ import { createStallWatch, oldMs, stillMs } from '../../../query-api/answers/sta
 const start = Date.parse('2025-11-22T08:00:00Z');
 const row = (partition: number, position: number, appended_at: number): Progress => ({
   ...{ partition, partitions: 2, position, appended_at, watermark: appended_at, final_until: 0, received: 0 },
-  ...{ counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0, ids_per_ad_from: null },
+  ...{ counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0, invalid: 0, ids_per_ad_from: null },
 });
 
 /** Looks at the result of each step, `stillMs` after the previous one. */

@@ -8,7 +8,16 @@ import type { Recounts, StatedReading } from '../../../query-api/store/sql/state
 const range = { from: 0, to: 60_000 };
 const row: Progress = {
   ...{ partition: 0, partitions: 1, position: 9, watermark: 70_000, final_until: 60_000, appended_at: 80_000 },
-  ...{ received: 9, counted: 9, duplicates: 0, quarantined: 0, acknowledged: 9, missing: 0, ids_per_ad_from: null },
+  ...{
+    received: 9,
+    counted: 9,
+    duplicates: 0,
+    quarantined: 0,
+    acknowledged: 9,
+    missing: 0,
+    invalid: 0,
+    ids_per_ad_from: null,
+  },
 };
 
 /** The test gives the answers. */

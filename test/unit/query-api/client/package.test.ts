@@ -127,6 +127,6 @@ describe('the package of the client', () => {
 function progressUpTo(final_until: number): Progress {
   const read = { position: 40, watermark: final_until + 75_000, appended_at: final_until + 90_000 };
   const counts = { received: 9, counted: 7, duplicates: 1, quarantined: 1, acknowledged: 9, missing: 0 };
-  const ids = { ids_per_ad_from: null };
+  const ids = { invalid: 0, ids_per_ad_from: null };
   return { partition: 0, partitions: 1, final_until, ...read, ...counts, ...ids };
 }

@@ -18,6 +18,7 @@ function storeOf({ first, fails, waits }: Record<'fails' | 'waits', (ends: numbe
   const progress = {
     ...{ partition: 0, partitions: 1, position: 1, watermark: finalUntil, final_until: finalUntil },
     ...{ appended_at: finalUntil, received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 },
+    invalid: 0,
     ids_per_ad_from: null,
   };
   const told: { readonly window: number; readonly at: number; readonly n: number }[] = [];
