@@ -27,9 +27,9 @@ export const judgedFormat = 2;
 
 /** The formats of each kind that this release can read. */
 export const rowFormats: Readonly<Record<string, readonly number[]>> = {
-  [recordKinds.adMinute]: [rowFormat, judgedFormat],
-  [recordKinds.progress]: [rowFormat],
-  [recordKinds.quarantine]: [rowFormat],
+  [recordKinds.adMinute]: [1, 2],
+  [recordKinds.progress]: [1],
+  [recordKinds.quarantine]: [1],
 };
 
 /**

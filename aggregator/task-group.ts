@@ -181,7 +181,7 @@ function whatItDoes({ partition, state, haltedBy, rulesWait: { minute } }: Parti
 }
 
 function startTask(
-  { names, config, hashSeed, log }: TaskGroupDeps,
+  { names, config, hashSeed, rules, log }: TaskGroupDeps,
   partition: number,
   ports: TaskPorts,
 ): PartitionTask {
@@ -191,6 +191,7 @@ function startTask(
       outOfOrdernessMs: config.OUT_OF_ORDERNESS_MS,
       allowedLatenessMs: config.ALLOWED_LATENESS_MS,
       hashSeed,
+      rulesAt: (minute: number) => rules.rulesAt(minute),
     },
     names,
     commitIntervalMs: config.COMMIT_INTERVAL_MS,

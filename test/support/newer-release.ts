@@ -10,12 +10,12 @@ plantInSource({
   edits: [['[anyKind]: [1]', '[anyKind]: [1, 2]']],
 });
 plantInSource({
-  name: 'writes format 2 of rows',
+  name: 'writes format 3 of rows',
   file: 'aggregator/ad-minute.ts',
   edits: [
-    ['export const rowFormat = 1;', 'export const rowFormat = 2;'],
-    ['[recordKinds.adMinute]: [1]', '[recordKinds.adMinute]: [1, 2]'],
-    ['[recordKinds.progress]: [1]', '[recordKinds.progress]: [1, 2]'],
-    ['[recordKinds.quarantine]: [1]', '[recordKinds.quarantine]: [1, 2]'],
+    ['export const rowFormat = 1;', 'export const rowFormat = 3;'],
+    ['[recordKinds.adMinute]: [1, 2]', '[recordKinds.adMinute]: [1, 2, 3]'],
+    ['[recordKinds.progress]: [1]', '[recordKinds.progress]: [1, 3]'],
+    ['[recordKinds.quarantine]: [1]', '[recordKinds.quarantine]: [1, 3]'],
   ],
 });

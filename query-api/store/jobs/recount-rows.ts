@@ -84,7 +84,8 @@ export function createRecountQueries(clickhouse: ClickHouse) {
 /**
  * In the order of canonical lines (ingest/click.ts). A line of which one is missing is parsed as JSON, which is slower.
  */
-const judgedFields = sql`, nullIf(user_id, '') AS user_id, nullIf(ip, '') AS ip`;
+const judgedFields = sql`, nullIf(user_id, '') AS user_id, nullIf(ip, '') AS ip, nullIf(facts, '') AS facts,
+  nullIf(user_agent, '') AS user_agent`;
 
 /** A page is small, but the machine may be busy with live clicks, which have priority. */
 const timeoutMs = 60_000;

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { notJudged } from '../../../aggregator/ad-minute.ts';
 import { decodeCheckpoint, encodeCheckpoint } from '../../../aggregator/commit-metadata.ts';
 import { type Checkpoint, freshCheckpoint } from '../../../aggregator/core/checkpoint.ts';
 import type { Output } from '../../../aggregator/core/output.ts';
@@ -33,6 +34,7 @@ describe('counting', () => {
         clicks: 2,
         duplicates: 1,
         late: 0,
+        ...notJudged,
       },
     ]);
   });

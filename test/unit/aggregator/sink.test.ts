@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import { judgedColumns } from '../../../aggregator/ad-minute.ts';
 import { aggregateRows, rowContract } from '../../../aggregator/sink/aggregate-rows.ts';
 import { BatchInserter } from '../../../aggregator/sink/batch-inserter.ts';
 import { KnownRecords } from '../../../aggregator/sink/known-records.ts';
@@ -63,8 +64,18 @@ describe('aggregate rows', () => {
     const rows = aggregateRows({ topic: 'aggregates', partition: 0, records });
     expect([...rows].map(([table, buffers]) => [table, text(buffers)])).toEqual([
       ['ad_minute', 'a\n'],
+      ['ad_minute', ''],
       ['quarantine', 'q\n'],
       ['partition_progress', 'p\n'],
+    ]);
+  });
+
+  it('names the columns of counts that were judged by rules, and of no others', () => {
+    const judged = { ...of('ad-minute', 'j\n'), headers: { kind: 'ad-minute', adclicks_format: '2' } };
+    const rows = [...aggregateRows({ topic: 'aggregates', partition: 0, records: [judged, of('ad-minute', 'a\n')] })];
+    expect(rows.slice(0, 2).map(([table, buffers, columns]) => [table, text(buffers), columns])).toEqual([
+      ['ad_minute', 'a\n', undefined],
+      ['ad_minute', 'j\n', judgedColumns],
     ]);
   });
 
@@ -101,7 +112,7 @@ describe('known records', () => {
 
   it.each([
     ['kind', { kind: 'ad-hour' }, 'header kind "ad-hour"'],
-    ['format', { kind: 'ad-minute', adclicks_format: '2' }, 'header adclicks_format "2" of header kind "ad-minute"'],
+    ['format', { kind: 'ad-minute', adclicks_format: '3' }, 'header adclicks_format "3" of header kind "ad-minute"'],
     ['record without a kind', {}, 'a record without header kind'],
   ])('end before an unknown %s, with all that stands before it', (_, headers, why) => {
     const good = at(5, { kind: 'ad-minute' });

@@ -4,7 +4,7 @@ import { Corrupt } from '../../../infra/errors.ts';
 
 const row = {
   ...{ minute: 1_767_225_600, ad_id: 'ad-1', country: 'KR', partition: 3 },
-  ...{ revision: 0, clicks: 7, duplicates: 2, late: 1 },
+  ...{ revision: 0, clicks: 7, duplicates: 2, late: 1, rules: 3, invalid: 2, invalid_by: { known_bot: 2 } },
 };
 const lines = (...rows: readonly unknown[]) => Buffer.from(rows.map(each => `${JSON.stringify(each)}\n`).join(''));
 
@@ -21,6 +21,7 @@ it.each([
   ],
   ['a count that is missing', { ...row, clicks: undefined }, /row 2: clicks is not given, but must be/],
   ['a count below none', { ...row, duplicates: -1 }, /row 2: duplicates is -1, but must/],
+  ['invalid clicks by a reason that is not a number', { ...row, invalid_by: { denied: '2' } }, /row 2: invalid_by/],
   ['a minute as text', { ...row, minute: '2026-01-01 00:00:00' }, /row 2: minute is "2026-01-01 00:00:00", but must/],
   ['a line of the log instead of a row', [row.minute, 'ad-1', 'KR', 3, 0, 7, 2, 1], /row 2/],
 ])('are not taken with %s', (_what, wrong, why) => {

@@ -51,7 +51,14 @@ describe('what a recount has found', () => {
     expect(settled).toEqual(minutes.map(minute => ({ ...minute, settled: 1 })));
     expect(counts?.length).toBe(36);
     expect(counts?.slice(0, 12)).toEqual(
-      changes[0]?.rows.map(row => ({ minute: 60, ad_id: 'ad-hot', country: 'KR', version: versionOf(1, at), ...row })),
+      changes[0]?.rows.map(row => ({
+        minute: 60,
+        ad_id: 'ad-hot',
+        country: 'KR',
+        version: versionOf(1, at),
+        ...row,
+        ...notJudged,
+      })),
     );
     // It has another moment although the clock stands still.
     restater.stage([changeAt(60)], []);
