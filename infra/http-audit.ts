@@ -145,20 +145,9 @@ const mostCharacters = 200;
  */
 const recorded: ReadonlySet<string> = new Set([
   ...['action', 'ad_id', 'ad_id_prefix', 'apply', 'as_of', 'at', 'clicked_from', 'clicked_to', 'compare', 'country'],
-  ...['expires_at', 'filter', 'format', 'from', 'granularity', 'id', 'key', 'label', 'limit', 'order', 'outcome'],
-  ...[
-    'origins',
-    'overlap_s',
-    'partitions',
-    'reason',
-    'region',
-    'scopes',
-    'strict',
-    'timezone',
-    'to',
-    'uniques',
-    'window',
-  ],
+  ...['expires_at', 'filter', 'format', 'from', 'granularity', 'id', 'key', 'label', 'limit', 'note', 'order'],
+  ...['origins', 'outcome', 'overlap_s', 'partitions', 'price_per_click', 'reason', 'region', 'rules', 'scopes'],
+  ...['strict', 'timezone', 'to', 'uniques', 'window'],
   ...Object.keys(OwnQuotasSchema.properties),
 ]);
 

@@ -46,6 +46,7 @@ import { logEndsOf } from './log/log-ends.ts';
 import type { Partitions } from './log/partitions.ts';
 import { patientLog } from './log/patient-log.ts';
 import type { RequestLog } from './log/request-log.ts';
+import type { ValidityRulesLog } from './log/validity-rules.ts';
 import { oneReplica, type Replicas } from './replicas/replicas.ts';
 import { routeAds } from './routes/ads/ad-routes.ts';
 import { routeAudit } from './routes/audit/audit.ts';
@@ -60,6 +61,7 @@ import { createLiveFeeds } from './routes/live/live-feeds.ts';
 import { readLive } from './routes/live/live-reading.ts';
 import { routePipeline } from './routes/pipeline/pipeline-routes.ts';
 import type { StatusDeps } from './routes/pipeline/status.ts';
+import { type RulesRoutesDeps, routeRules } from './routes/rules/rules.ts';
 import { routeSession, type SessionRoutesDeps } from './routes/session/session.ts';
 import { type AdStoresOptions, openAdStores } from './store/ad-store.ts';
 import { openStore, type StoreOptions } from './store/open-store.ts';
@@ -92,6 +94,8 @@ export interface QueryApiDeps {
   readonly requests?: RequestLog;
   /** Left out: requests about partitions fail, because no broker is known. */
   readonly partitions?: Partitions;
+  /** Left out: requests about the rules of invalid clicks fail, because no broker is known. */
+  readonly validityRules?: ValidityRulesLog;
   /** Further checks that must pass before the process is ready. */
   readonly readiness?: HttpOptions['readiness'];
   readonly life?: Life;
@@ -116,6 +120,7 @@ export async function buildQueryApi({
   audit = noTrail,
   requests = { append: unasked, [Symbol.asyncDispose]: () => Promise.resolve() },
   partitions = { read: unasked, grow: unasked },
+  validityRules = { read: unasked, announce: unasked },
   readiness,
   life,
   tls,
@@ -157,7 +162,7 @@ export async function buildQueryApi({
   http.addHook('preClose', async () => await live[Symbol.asyncDispose]());
   const shared = {
     ...{ ...store, config, clients, replicas, nodes, nodePositions: patient.nodePositions },
-    ...{ stalls, logEnds, live, partitions, requests, now, wait },
+    ...{ stalls, logEnds, live, partitions, validityRules, requests, now, wait },
     ...{ keyBook: keys.book, readKeysToEnd: keys.readToEnd, appendKeyChange },
     ...{ storeFor, routing: splitAds, ...signIn },
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
@@ -200,6 +205,7 @@ const about = {
     pipeline: 'How far counting has come, whether the sums agree, what was not counted, and what is happening now',
     exports: 'All rows of a range, for other programs',
     audit: 'Who has done what, when, and from where',
+    rules: 'By which rules clicks are invalid, and from which minute on',
     keys: 'API keys, which a key with scope admin makes and ends, and who is signed in with one',
   },
 };
@@ -269,6 +275,7 @@ type Version1Deps = Parameters<typeof routeAds>[1] &
   Parameters<typeof routeAllExports>[1] &
   Parameters<typeof routeLive>[1] &
   Parameters<typeof routeAudit>[1] &
+  RulesRoutesDeps &
   KeyRoutesDeps &
   SessionRoutesDeps & { readonly replicas: Replicas; readonly rawSeconds: RawSeconds };
 
@@ -299,6 +306,7 @@ function routeVersion1(http: Http, deps: Version1Deps): void {
   routeAds(http, deps);
   routeFilters(http, deps);
   routePipeline(http, deps);
+  routeRules(http, deps);
   routeJobs(http, deps);
   routeClickAudit(http, deps);
   routeAllExports(http, deps);

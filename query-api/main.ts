@@ -18,6 +18,7 @@ import { buildQueryApi } from './app.ts';
 import { QueryApiConfig, readLimitsOf, trustedProxiesOf } from './config.ts';
 import { partitionsOver } from './log/partitions.ts';
 import { openRequestLog } from './log/request-log.ts';
+import { validityRulesOver } from './log/validity-rules.ts';
 import { openReplicas } from './replicas/open-replicas.ts';
 
 const { config, log } = await beginProgram('query-api', QueryApiConfig);
@@ -45,6 +46,7 @@ await runProcess(log, async (stop, life) => {
     audit,
     routing: countedLog.routing,
     partitions: partitionsOver({ ...asked, terms, record, log }),
+    validityRules: validityRulesOver({ ...asked, terms, record, log }),
     readiness: { hotAds: () => record.book.check(), partitions: record.check },
     life,
     tls,

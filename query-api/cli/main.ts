@@ -19,6 +19,7 @@ const commands = {
   reconcile: async () => (await import('./job-commands.ts')).reconcileCommand(),
   jobs: async () => (await import('./job-commands.ts')).jobsCommand(),
   click: async () => (await import('./click-command.ts')).clickCommand(),
+  rules: async () => (await import('./rules-commands.ts')).rulesCommand(),
   partitions: async () => (await import('./partitions-command.ts')).partitionsCommand(),
   audit: async () => (await import('./audit-command.ts')).auditCommand(),
   keys: async () => (await import('./keys-commands.ts')).keysCommand(),

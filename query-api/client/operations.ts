@@ -33,6 +33,74 @@ export interface Problem {
 
 /** By operationId: what is asked, and what is answered. */
 export interface Operations {
+  /** Announce a version of the rules by which clicks are invalid */
+  readonly announceRules: {
+    readonly input: {
+      readonly body: {
+        readonly rules: {
+          /** Whether clicks are invalid whose address or user agent is on the list of those that are refused. */
+          readonly denied: boolean;
+          /** Whether clicks are invalid whose user agent names a robot. */
+          readonly known_bot: boolean;
+          /** Whether clicks are invalid whose address belongs to a network of machines. */
+          readonly datacentre: boolean;
+          /** Whether clicks are invalid that a program made before anybody clicked. */
+          readonly prefetch: boolean;
+          /** Whether clicks are invalid that lack a field which browsers send. */
+          readonly missing_field: boolean;
+          /** Whether clicks are invalid that have a value which no click has. */
+          readonly impossible_field: boolean;
+          /** Of one person at one address, one click is valid in each step of this many seconds of a minute. 0: no such rule. */
+          readonly double_click_seconds: 0 | 2 | 3 | 4 | 5 | 6 | 10 | 12 | 15 | 20 | 30 | 60;
+          /** Of one person at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+          readonly user_clicks_per_minute: number;
+          /** Of one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+          readonly address_clicks_per_minute: number;
+          /** At most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+          readonly ad_clicks_per_minute: number;
+        };
+        /** The first minute: a whole minute, as RFC 3339 with a zone or as epoch milliseconds. Left out: a draft. */
+        readonly from?: string | number | undefined;
+        /** Why, for whoever looks at it later. */
+        readonly note: string;
+      };
+    };
+    readonly answer: {
+      /** The number of the version, which rows of counts and restatements name. */ readonly version: number;
+      /** `announced`: it holds from a minute to come on. `in_force`: the present minute is judged by it. `replaced`: a later version holds now, or holds instead. `draft`: it has no minute, and only replays use it. `too_late`: it came too late for its minute, so only replays use it. */
+      readonly state: 'draft' | 'too_late' | 'announced' | 'in_force' | 'replaced';
+      /** The first minute of event time that is judged by it. Null: a draft. */
+      readonly from: string | null;
+      readonly rules: {
+        /** Whether clicks are invalid whose address or user agent is on the list of those that are refused. */
+        readonly denied: boolean;
+        /** Whether clicks are invalid whose user agent names a robot. */
+        readonly known_bot: boolean;
+        /** Whether clicks are invalid whose address belongs to a network of machines. */
+        readonly datacentre: boolean;
+        /** Whether clicks are invalid that a program made before anybody clicked. */
+        readonly prefetch: boolean;
+        /** Whether clicks are invalid that lack a field which browsers send. */
+        readonly missing_field: boolean;
+        /** Whether clicks are invalid that have a value which no click has. */
+        readonly impossible_field: boolean;
+        /** Of one person at one address, one click is valid in each step of this many seconds of a minute. 0: no such rule. */
+        readonly double_click_seconds: 0 | 2 | 3 | 4 | 5 | 6 | 10 | 12 | 15 | 20 | 30 | 60;
+        /** Of one person at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+        readonly user_clicks_per_minute: number;
+        /** Of one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+        readonly address_clicks_per_minute: number;
+        /** At most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+        readonly ad_clicks_per_minute: number;
+      };
+      /** Why it was announced. */
+      readonly note: string;
+      /** When it was announced, by the clock of the broker. */
+      readonly announced_at: string;
+      /** The id of the API key with which it was announced. Null for keys of tenants. */
+      readonly announced_by: string | null;
+    };
+  };
   /** Cancel a replay */
   readonly cancelReplay: {
     readonly input: {
@@ -1644,6 +1712,80 @@ export interface Operations {
       readonly next_cursor: string | null;
     };
   };
+  /** The versions of the rules by which clicks are invalid, the newest first */
+  readonly listRules: {
+    readonly input: {
+      readonly query?:
+        | {
+            /** The most versions to list. */ readonly limit?: number | undefined;
+          }
+        | undefined;
+    };
+    readonly answer: {
+      /** The version by which the present minute is judged. 0: none. */ readonly in_force: number;
+      /** Rules that are announced now may hold from about this minute on. */
+      readonly soonest_from: string;
+      readonly recommended: {
+        /** Whether clicks are invalid whose address or user agent is on the list of those that are refused. */
+        readonly denied: boolean;
+        /** Whether clicks are invalid whose user agent names a robot. */
+        readonly known_bot: boolean;
+        /** Whether clicks are invalid whose address belongs to a network of machines. */
+        readonly datacentre: boolean;
+        /** Whether clicks are invalid that a program made before anybody clicked. */
+        readonly prefetch: boolean;
+        /** Whether clicks are invalid that lack a field which browsers send. */
+        readonly missing_field: boolean;
+        /** Whether clicks are invalid that have a value which no click has. */
+        readonly impossible_field: boolean;
+        /** Of one person at one address, one click is valid in each step of this many seconds of a minute. 0: no such rule. */
+        readonly double_click_seconds: 0 | 2 | 3 | 4 | 5 | 6 | 10 | 12 | 15 | 20 | 30 | 60;
+        /** Of one person at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+        readonly user_clicks_per_minute: number;
+        /** Of one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+        readonly address_clicks_per_minute: number;
+        /** At most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+        readonly ad_clicks_per_minute: number;
+      };
+      /** The number of versions, also of those that are not listed. */
+      readonly total: number;
+      readonly versions: readonly {
+        /** The number of the version, which rows of counts and restatements name. */ readonly version: number;
+        /** `announced`: it holds from a minute to come on. `in_force`: the present minute is judged by it. `replaced`: a later version holds now, or holds instead. `draft`: it has no minute, and only replays use it. `too_late`: it came too late for its minute, so only replays use it. */
+        readonly state: 'draft' | 'too_late' | 'announced' | 'in_force' | 'replaced';
+        /** The first minute of event time that is judged by it. Null: a draft. */
+        readonly from: string | null;
+        readonly rules: {
+          /** Whether clicks are invalid whose address or user agent is on the list of those that are refused. */
+          readonly denied: boolean;
+          /** Whether clicks are invalid whose user agent names a robot. */
+          readonly known_bot: boolean;
+          /** Whether clicks are invalid whose address belongs to a network of machines. */
+          readonly datacentre: boolean;
+          /** Whether clicks are invalid that a program made before anybody clicked. */
+          readonly prefetch: boolean;
+          /** Whether clicks are invalid that lack a field which browsers send. */
+          readonly missing_field: boolean;
+          /** Whether clicks are invalid that have a value which no click has. */
+          readonly impossible_field: boolean;
+          /** Of one person at one address, one click is valid in each step of this many seconds of a minute. 0: no such rule. */
+          readonly double_click_seconds: 0 | 2 | 3 | 4 | 5 | 6 | 10 | 12 | 15 | 20 | 30 | 60;
+          /** Of one person at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+          readonly user_clicks_per_minute: number;
+          /** Of one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+          readonly address_clicks_per_minute: number;
+          /** At most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+          readonly ad_clicks_per_minute: number;
+        };
+        /** Why it was announced. */
+        readonly note: string;
+        /** When it was announced, by the clock of the broker. */
+        readonly announced_at: string;
+        /** The id of the API key with which it was announced. Null for keys of tenants. */
+        readonly announced_by: string | null;
+      }[];
+    };
+  };
   /** Live totals, top lists of the current and the last minute, and changes, once a second */
   readonly listen: {
     readonly input: {
@@ -2267,6 +2409,7 @@ export interface Operations {
 }
 
 export const operations = {
+  announceRules: { service: 'query-api', method: 'POST', path: '/v1/rules', gives: 'json' },
   cancelReplay: { service: 'query-api', method: 'DELETE', path: '/v1/replays/{id}', gives: 'json' },
   createKey: { service: 'query-api', method: 'POST', path: '/v1/keys', gives: 'json' },
   deleteFilter: { service: 'query-api', method: 'DELETE', path: '/v1/filters/{id}', gives: 'json' },
@@ -2297,6 +2440,7 @@ export const operations = {
   listKeys: { service: 'query-api', method: 'GET', path: '/v1/keys', gives: 'json' },
   listReconciliations: { service: 'query-api', method: 'GET', path: '/v1/reconciliations', gives: 'json' },
   listReplays: { service: 'query-api', method: 'GET', path: '/v1/replays', gives: 'json' },
+  listRules: { service: 'query-api', method: 'GET', path: '/v1/rules', gives: 'json' },
   listen: { service: 'query-api', method: 'GET', path: '/v1/live', gives: 'events' },
   loadPixel: { service: 'ingest', method: 'GET', path: '/p/{ad_id}.gif', gives: 'text' },
   postClicks: { service: 'ingest', method: 'POST', path: '/v1/clicks', gives: 'json' },

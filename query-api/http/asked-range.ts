@@ -100,8 +100,8 @@ function given(
   if (asked.from === undefined && asked.to === undefined) return undefined;
   if (asked.to === undefined) throw invalid(fields.to, undefined, `must be given together with ${fields.from}`);
   if (asked.from === undefined) throw invalid(fields.from, undefined, `must be given together with ${fields.to}`);
-  const from = timeOf(fields.from, asked.from);
-  const to = timeOf(fields.to, asked.to);
+  const from = wholeMinuteOf(fields.from, asked.from);
+  const to = wholeMinuteOf(fields.to, asked.to);
   if (from >= to) throw invalid(fields.from, asked.from, `must be before ${fields.to}, which is ${shown(asked.to)}`);
   const minutes = (to - from) / minuteMs;
   if (minutes > maxMinutes) {
@@ -120,7 +120,8 @@ function parsed(field: string, text: string): number {
 
 const timeRule = 'must be a time with a zone, such as 2026-01-01T12:00:00Z (RFC 3339), or epoch milliseconds';
 
-function timeOf(field: string, text: string): number {
+/** Returns the time in epoch ms, which must be a whole minute. */
+export function wholeMinuteOf(field: string, text: string): number {
   const at = parsed(field, text);
   if (at > endOfTimeMs) throw invalid(field, text, `must not be after ${new Date(endOfTimeMs).toISOString()}`);
   if (at % minuteMs !== 0) {

@@ -50,7 +50,9 @@ export const ingestDocument = () => documented(ingest);
 /** With nothing behind it: whatever gets as far as asking fails. */
 export async function queryApi(
   env: Record<string, string> = {},
-  deps: Partial<Pick<QueryApiDeps, 'keys' | 'appendKeyChange' | 'audit' | 'log' | 'tls'>> = {},
+  deps: Partial<
+    Pick<QueryApiDeps, 'keys' | 'appendKeyChange' | 'audit' | 'log' | 'tls' | 'validityRules' | 'now'>
+  > = {},
 ): Promise<Http> {
   return await buildQueryApi({
     config: loadConfig(QueryApiConfig, env),

@@ -25,5 +25,6 @@ export const forTenants: Readonly<Record<string, 'limited' | RegExp>> = {
   'GET /v1/reconciliations/:id': /the ads of all tenants/,
   'GET /v1/replays': /the ads of all tenants/,
   'GET /v1/replays/:id': /the ads of all tenants/,
+  'GET /v1/rules': 'limited',
   'GET /v1/status': /how many clicks of all ads/,
 };

@@ -10,6 +10,7 @@ import { loadConfig, ProcessConfig } from '../../infra/config.ts';
 import { createHttp, type Http } from '../../infra/http.ts';
 import { auditRequests } from '../../infra/http-audit.ts';
 import { createClients } from '../../infra/http-clients.ts';
+import { recommendedRules } from '../../ingest/validity/rules.ts';
 import { bearer, keysInMemory } from '../support/api-keys.ts';
 import { type AuditInMemory, auditInMemory } from '../support/audit-in-memory.ts';
 import { ingest, queryApi } from '../support/documents.ts';
@@ -83,6 +84,12 @@ const routes: Readonly<Record<string, AskedRoute>> = {
     path: '/v1/replays',
     body: { ...range, apply: true },
     parameters: { ...range, apply: 'true' },
+  },
+  'POST /v1/rules': {
+    kind: 'act',
+    path: '/v1/rules',
+    body: { rules: recommendedRules, from: '2026-01-01T00:00:00Z', note: 'robots' },
+    parameters: { rules: '***', from: '2026-01-01T00:00:00Z', note: 'robots' },
   },
   'DELETE /v1/replays/:id': { kind: 'act', path: `/v1/replays/${job}`, parameters: { id: job } },
 };

@@ -87,6 +87,8 @@ const table: Readonly<Record<'ingest' | 'query-api', Readonly<Record<string, Exp
     'POST /v1/replays': operate,
     'GET /v1/replays/:id': read,
     'DELETE /v1/replays/:id': operate,
+    'GET /v1/rules': read,
+    'POST /v1/rules': operate,
     'GET /v1/session': 'open',
     'POST /v1/session': 'open',
     'DELETE /v1/session': 'open',
