@@ -2,7 +2,7 @@
 import type { Committed } from '../infra/kafka/committed.ts';
 import type { TransactionContent } from '../infra/kafka/transactional-producer.ts';
 import type { Names } from '../infra/topics.ts';
-import type { AggregatorSettings } from './core/partition-aggregator.ts';
+import type { AggregatorSettings } from './core/aggregator-settings.ts';
 
 export interface TaskPorts {
   /** Fences all earlier writers of the partition. The writer can be used until its first failure. */

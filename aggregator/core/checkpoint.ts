@@ -49,6 +49,21 @@ export function freshCheckpoint(position: number): Checkpoint {
 
 const noTotals: Totals = { received: 0, counted: 0, duplicates: 0, quarantined: 0, invalid: 0 };
 
+/** Returns where a reader must begin to know all clicks of the windows, and the watermark there. */
+export function restorePoint(
+  windows: Iterable<{ readonly firstOffset: number; readonly watermarkBefore: number }>,
+  { position, watermark }: { readonly position: number; readonly watermark: number },
+): Pick<Checkpoint, 'restoreFrom' | 'watermarkAtRestoreFrom'> {
+  let restoreFrom = position;
+  let watermarkAtRestoreFrom = watermark;
+  for (const { firstOffset, watermarkBefore } of windows) {
+    if (firstOffset >= restoreFrom) continue;
+    restoreFrom = firstOffset;
+    watermarkAtRestoreFrom = watermarkBefore;
+  }
+  return { restoreFrom, watermarkAtRestoreFrom };
+}
+
 /** The public part of the checkpoint. */
 export function progressOf(
   { watermark, finalUntil, totals, idsPerAdFrom, acks }: Checkpoint,

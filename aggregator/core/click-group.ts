@@ -10,7 +10,9 @@
  * with plain reads because there is no prefetch instruction here.
  */
 import type { RecordReader } from '../../ingest/record-reader.ts';
+import type { RulesAt } from '../../ingest/validity/rules.ts';
 import { hashCell } from './cell-table.ts';
+import { ClickPersons } from './click-persons.ts';
 import type { ClickWindow } from './click-window.ts';
 import { hashClick, type IdKey, idKeyOf } from './id-hash.ts';
 
@@ -46,13 +48,16 @@ export class ClickGroup {
    * identified by event id alone.
    */
   idsPerAdFrom: number;
+  /** What rules judge the clicks by. */
+  readonly persons: ClickPersons;
   readonly #idKey: IdKey;
   /** Has no meaning. It is kept because the compiler would otherwise remove the reads. */
   prefetched = 0;
 
-  constructor(seed: number, idsPerAdFrom: number) {
+  constructor(seed: number, idsPerAdFrom: number, rulesAt: RulesAt) {
     this.idsPerAdFrom = idsPerAdFrom;
     this.#idKey = idKeyOf(seed);
+    this.persons = new ClickPersons(mostClicks, rulesAt, this.#idKey);
   }
 
   get isFull(): boolean {
@@ -66,7 +71,8 @@ export class ClickGroup {
     this.value = reader.value;
     this.view = view;
     const adHash = hashClick(reader, reader.clickedAt >= this.idsPerAdFrom, this.#idKey, this.ids, 4 * i);
-    this.cellHashes[i] = hashCell(adHash, country);
+    const cellHash = hashCell(adHash, country);
+    this.cellHashes[i] = cellHash;
     this.adStarts[i] = adIdStart;
     this.adEnds[i] = adIdEnd;
     this.countries[i] = country;
@@ -77,10 +83,12 @@ export class ClickGroup {
     this.lineEnds[i] = reader.lineEnd;
     this.lineIndexes[i] = reader.lineIndex;
     this.isParsed = reader.parsed !== undefined;
+    this.persons.add(i, reader, cellHash, appendedAt);
   }
 
   /** Brings the memory that the clicks will need into the cache. Most of them belong to the given window. */
-  prefetch({ ids, cells }: ClickWindow): void {
+  prefetch({ ids, cells, validity }: ClickWindow): void {
     this.prefetched = ids.prefetch(this.ids, this.size) + cells.prefetch(this.cellHashes, this.size);
+    if (validity !== undefined) this.prefetched += validity.prefetch(this.persons, this.size);
   }
 }

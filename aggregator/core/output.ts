@@ -8,6 +8,8 @@ export interface Output {
   readonly checkpoint: Checkpoint;
   /** Lines of AdMinuteRow (`AdMinuteLine`), in chunks of about 256 KiB. */
   readonly rowChunks: readonly Uint8Array[];
+  /** Whether the rows are of the format that says what rules have found (`judgedFormat`). */
+  readonly isJudged: boolean;
   readonly rows: number;
   readonly quarantined: readonly QuarantineRow[];
   /**

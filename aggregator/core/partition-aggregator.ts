@@ -14,10 +14,11 @@
  */
 import { isFuture } from '../../ingest/click.ts';
 import { RecordReader } from '../../ingest/record-reader.ts';
-import type { RulesAt } from '../../ingest/validity/rules.ts';
+import { noRules, type RulesAt } from '../../ingest/validity/rules.ts';
 import type { QuarantineReason } from '../ad-minute.ts';
 import { Acknowledgements, type AckState } from './acknowledgements.ts';
-import { type Checkpoint, progressOf, type Totals } from './checkpoint.ts';
+import type { AggregatorSettings } from './aggregator-settings.ts';
+import { type Checkpoint, progressOf, restorePoint, type Totals } from './checkpoint.ts';
 import { ClickGroup } from './click-group.ts';
 import { ClickWindow } from './click-window.ts';
 import type { Output } from './output.ts';
@@ -27,21 +28,9 @@ import { SpareTables } from './spare-tables.ts';
 import { finalUntil, isFinal, windowStartOf } from './time.ts';
 import { Watermark } from './watermark.ts';
 
-export interface AggregatorSettings {
-  readonly partition: number;
-  readonly outOfOrdernessMs: number;
-  readonly allowedLatenessMs: number;
-  /** 32 random bits, which are a secret of the process (id-hash.ts). */
-  readonly hashSeed: number;
-  /**
-   * The rules by which the clicks of each minute are judged. Left out: by none, all clicks are valid. The answer must be
-   * known before a click of the minute is counted, and must be the same in every process at every time.
-   */
-  readonly rulesAt?: RulesAt;
-}
-
 export class PartitionAggregator {
   readonly #settings: AggregatorSettings;
+  readonly #rulesAt: RulesAt;
   readonly #watermark: Watermark;
   readonly #reader: RecordReader;
   readonly #rows: RowWriter;
@@ -74,11 +63,12 @@ export class PartitionAggregator {
    */
   constructor(settings: AggregatorSettings, from: Checkpoint) {
     this.#settings = settings;
+    this.#rulesAt = settings.rulesAt ?? (() => noRules);
     this.#from = from;
     this.#watermark = new Watermark(settings.outOfOrdernessMs, from.watermarkAtRestoreFrom);
     this.#reader = new RecordReader(settings.partition);
     this.#quarantine = new Quarantine(settings.partition);
-    this.#group = new ClickGroup(settings.hashSeed, from.idsPerAdFrom ?? Number.POSITIVE_INFINITY);
+    this.#group = new ClickGroup(settings.hashSeed, from.idsPerAdFrom ?? Number.POSITIVE_INFINITY, this.#rulesAt);
     this.#rows = new RowWriter(settings.partition);
     this.#position = from.restoreFrom;
     this.#acks = new Acknowledgements(from.acks);
@@ -188,12 +178,13 @@ export class PartitionAggregator {
   drain(): Output {
     this.flush();
     const version = this.#position;
+    const changed = [...this.#closedWindows, ...this.#windows.values()].filter(({ cells }) => cells.changedCount > 0);
+    const isJudged = changed.some(({ validity }) => validity !== undefined);
+    for (const window of changed) this.#rows.write(window, version, isJudged);
     for (const window of this.#closedWindows) {
-      this.#rows.write(window, version);
       this.#spare.release(window);
     }
     this.#closedWindows = [];
-    for (const window of this.#windows.values()) this.#rows.write(window, version);
     const { chunks, rows } = this.#rows.drain();
     const quarantined = this.#quarantine.drain();
     this.#pendingLines = 0;
@@ -202,6 +193,7 @@ export class PartitionAggregator {
       position: version,
       checkpoint,
       rowChunks: chunks,
+      isJudged,
       rows,
       quarantined,
       progress: progressOf(checkpoint, { ...this.#settings, position: version, appendedAt: this.#appendedAt }),
@@ -247,12 +239,13 @@ export class PartitionAggregator {
     this.#advanceWatermark(clickedAt, appendedAt);
   }
 
-  #count({ ids, cells, end }: ClickWindow, i: number): void {
-    const { view, adStarts, adEnds, countries, cellHashes } = this.#group;
+  #count({ ids, cells, start, end, validity }: ClickWindow, i: number): void {
+    const { view, adStarts, adEnds, countries, cellHashes, clickedAt, persons } = this.#group;
     const cell = cells.cellOf(view, adStarts[i]!, adEnds[i]!, countries[i]!, cellHashes[i]!);
     if (ids.add(this.#group.ids, 4 * i)) {
       cells.addClick(cell, end <= this.#watermark.value);
       this.#counted++;
+      if (validity?.judge(cell, persons, i, clickedAt[i]! - start)) this.#invalid++;
     } else {
       cells.addDuplicate(cell);
       this.#duplicates++;
@@ -265,7 +258,8 @@ export class PartitionAggregator {
     let window = this.#windows.get(start);
     if (window === undefined) {
       if (this.#isFinal(start)) return undefined;
-      window = new ClickWindow(start, offset, this.#watermarkBefore, this.#spare.acquire(this.#windows.values()));
+      const tables = this.#spare.acquire(this.#windows.values(), this.#rulesAt(start));
+      window = new ClickWindow(start, offset, this.#watermarkBefore, tables);
       this.#windows.set(start, window);
       this.#nextFinalAt = Math.min(this.#nextFinalAt, window.end + this.#settings.allowedLatenessMs);
     }
@@ -310,16 +304,16 @@ export class PartitionAggregator {
 
   #checkpoint(): Checkpoint {
     const { totals, watermark } = this;
-    let restoreFrom = this.#position;
-    let watermarkAtRestoreFrom = watermark;
-    for (const window of this.#windows.values()) {
-      if (window.firstOffset >= restoreFrom) continue;
-      restoreFrom = window.firstOffset;
-      watermarkAtRestoreFrom = window.watermarkBefore;
-    }
     const reported = Math.max(this.#from.finalUntil, finalUntil(watermark, this.#settings.allowedLatenessMs));
     const { acks } = this;
     const idsPerAdFrom = this.#group.idsPerAdFrom;
-    return { restoreFrom, watermarkAtRestoreFrom, watermark, finalUntil: reported, totals, idsPerAdFrom, acks };
+    return {
+      ...restorePoint(this.#windows.values(), this),
+      watermark,
+      finalUntil: reported,
+      totals,
+      idsPerAdFrom,
+      acks,
+    };
   }
 }

@@ -2,12 +2,14 @@
  * Writes `ad-minute` rows (ad-minute.ts) as lines of bytes, without creating strings for ads and numbers. The rows come
  * in chunks, each small enough for one Kafka record.
  */
+import { invalidReasons } from '../../ingest/validity/rules.ts';
 import type { ClickWindow } from './click-window.ts';
+import type { WindowValidity } from './window-validity.ts';
 
 /** A chunk is closed at the first row that reaches this size. */
 const chunkBytes = 256 * 1024;
-/** An ad of 128 bytes and eight numbers of up to 16 digits fit into this. */
-const longestRowBytes = 512;
+/** An ad of 128 bytes, ten reasons, and 21 numbers of up to 16 digits fit into this. */
+const longestRowBytes = 1_024;
 
 export class RowWriter {
   readonly #partition: number;
@@ -20,11 +22,12 @@ export class RowWriter {
     this.#partition = partition;
   }
 
-  /** Writes all changed cells of the window, as of log position `version`. */
-  write(window: ClickWindow, version: number): void {
+  /** Writes all changed cells of the window, as of log position `version`. With `isJudged`, in the format that says what rules have found. */
+  write(window: ClickWindow, version: number, isJudged: boolean): void {
     const head = encoder.encode(`[${window.start / 1000},"`);
     const middle = encoder.encode(`",${this.#partition},${version},`);
-    const { cells } = window;
+    const { cells, validity } = window;
+    const rules = encoder.encode(`,${validity?.version ?? 0},`);
     cells.drainChanged((arena, adStart, adEnd, country, cell) => {
       this.#copy(head, 0, head.length);
       for (let i = adStart; i < adEnd; i++) this.#bytes[this.#length++] = arena.getUint8(i);
@@ -37,10 +40,33 @@ export class RowWriter {
       this.#number(cells.duplicatesOf(cell));
       this.#bytes[this.#length++] = comma;
       this.#number(cells.lateOf(cell));
+      if (isJudged) {
+        this.#copy(rules, 0, rules.length);
+        this.#judged(validity, cell);
+      }
       this.#copy(rowEnd, 0, rowEnd.length);
       this.#rows++;
       if (this.#length >= chunkBytes) this.#closeChunk();
     });
+  }
+
+  /** Writes how many clicks of the cell are invalid, and by which reasons. */
+  #judged(validity: WindowValidity | undefined, cell: number): void {
+    this.#number(validity?.invalidOf(cell) ?? 0);
+    this.#copy(reasonsBegin, 0, reasonsBegin.length);
+    if (validity !== undefined && validity.invalidOf(cell) > 0) {
+      let isFirst = true;
+      for (let reason = 0; reason < reasonKeys.length; reason++) {
+        const clicks = validity.invalidBy(cell, reason);
+        if (clicks === 0) continue;
+        if (!isFirst) this.#bytes[this.#length++] = comma;
+        isFirst = false;
+        const key = reasonKeys[reason]!;
+        this.#copy(key, 0, key.length);
+        this.#number(clicks);
+      }
+    }
+    this.#bytes[this.#length++] = closingBrace;
   }
 
   /** Returns the chunks that were written since the last call, and their number of rows. */
@@ -78,5 +104,8 @@ export class RowWriter {
 
 const encoder = new TextEncoder();
 const betweenTexts = encoder.encode('","');
+const reasonsBegin = encoder.encode(',{');
+const reasonKeys = invalidReasons.map(reason => encoder.encode(`"${reason}":`));
 const comma = 0x2c;
+const closingBrace = 0x7d;
 const rowEnd = encoder.encode(']\n');

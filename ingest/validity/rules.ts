@@ -8,8 +8,9 @@
  * `ad_clicks_per_minute` of what is left then. Each cap lets the same number through in whatever order the clicks come,
  * so the sums of a cell by reason do not depend on the order, and the valid clicks of a cell never become fewer.
  *
- * The **person** is the user id, or without one the user agent. A click without user id and address is nobody's: the
- * caps on persons and addresses do not apply to it. A click without an address is under no cap of an address.
+ * The **person** is the user id, or without one the user agent. A click that has neither is nobody's, and so is one
+ * that has a user agent alone, without an address: the caps on persons do not apply to it. A click without an address is
+ * under no cap of an address.
  */
 
 /** In the order in which they apply. */

@@ -36,8 +36,8 @@ export function logInto(clickhouse: Pick<ClickHouse, 'insert'>): TestLog {
       offsets.set(topic, offset + 1);
       return logRecordOf(record, offset);
     });
-    for (const [table, pieces] of resultRows({ topic, partition: 0, records }, onlyNode.holds)) {
-      for (const rows of byForm(pieces)) await clickhouse.insert(table, Buffer.concat(rows));
+    for (const [table, pieces, columns] of resultRows({ topic, partition: 0, records }, onlyNode.holds)) {
+      for (const rows of byForm(pieces)) await clickhouse.insert(table, Buffer.concat(rows), columns);
     }
   };
   const dispose = async () => undefined;

@@ -103,7 +103,6 @@ async function land(given: Output | readonly Output[], parts = ['rows', 'quarant
   const quarantined = outputs.flatMap(output => output.quarantined);
   if (parts.includes('rows') && rows !== '') {
     await engine.clickhouse.insert('ad_minute', rows);
-    await engine.clickhouse.insert('ad_minute_by_ad', rows);
   }
   if (parts.includes('quarantine') && quarantined.length > 0) await insert('quarantine', ...quarantined);
   if (parts.includes('progress')) {

@@ -7,6 +7,7 @@ import { IdSet } from '../../../aggregator/core/id-set.ts';
 import { SpareTables } from '../../../aggregator/core/spare-tables.ts';
 import { finalUntil, isFinal, windowStartOf } from '../../../aggregator/core/time.ts';
 import { Watermark } from '../../../aggregator/core/watermark.ts';
+import { noRules } from '../../../ingest/validity/rules.ts';
 
 const encoder = new TextEncoder();
 const bytes = (text: string) => encoder.encode(text);
@@ -217,9 +218,9 @@ describe('spare tables', () => {
 
   it('are those of the window before, emptied', () => {
     const spare = new SpareTables();
-    const before = filled(spare.acquire([]), 50_000);
+    const before = filled(spare.acquire([], noRules), 50_000);
     spare.release(before);
-    const next = spare.acquire([]);
+    const next = spare.acquire([], noRules);
     expect(next.ids).toBe(before.ids);
     expect(next.ids.size).toBe(0);
   });
@@ -227,9 +228,9 @@ describe('spare tables', () => {
   it('are not those of one wild minute, once it is over', () => {
     const spare = new SpareTables();
     const sizes: number[] = [];
-    let open = filled(spare.acquire([]), 100_000);
+    let open = filled(spare.acquire([], noRules), 100_000);
     for (const ids of [1_000_000, 10_000, 10_000, 10_000, 10_000]) {
-      const next = filled(spare.acquire([open]), ids);
+      const next = filled(spare.acquire([open], noRules), ids);
       spare.release(open);
       open = next;
       sizes.push(open.ids.capacity);

@@ -1,0 +1,179 @@
+/**
+ * Judges the counted clicks of one window by the rules of its minute, and counts the invalid ones by cell and reason.
+ *
+ * What it says of each sum does not depend on the order of the clicks, because caps lie within caps
+ * (ingest/validity/rules.ts): a person's clicks use up steps of the minute, or a count; those of the steps that get
+ * through use up the count of the address, and what gets through there uses up that of the cell. Each count is the
+ * smaller one of its cap and of what comes to it, whoever comes first. A click that is `allowed`, and one that is
+ * invalid by its facts, uses up nothing.
+ *
+ * A click that was once valid stays valid, so the number of valid clicks of a cell never falls.
+ */
+import { facts } from '../../ingest/validity/facts.ts';
+import { type InvalidReason, invalidReasons, type RuleSet, type ValidityRules } from '../../ingest/validity/rules.ts';
+import { CapTable } from './cap-table.ts';
+import type { ClickPersons } from './click-persons.ts';
+
+export class WindowValidity {
+  #set: RuleSet;
+  readonly #visitors = new CapTable();
+  readonly #addresses = new CapTable();
+  /** Of each cell `wordsPerCell` words: all invalid clicks, those of each reason, and what the caps let through. */
+  #counts = new Uint32Array(64 * wordsPerCell);
+  #cells = 0;
+  /** The reason that a click has by its facts alone, by these facts: its place in `invalidReasons` plus 1, or 0. */
+  readonly #reasonOf = new Uint8Array(allFacts + 1);
+  #stepMs = 0;
+
+  constructor(set: RuleSet) {
+    this.#set = set;
+    this.begin(set);
+  }
+
+  get version(): number {
+    return this.#set.version;
+  }
+
+  get byteLength(): number {
+    return this.#visitors.byteLength + this.#addresses.byteLength + this.#counts.byteLength;
+  }
+
+  /** Whether most of the tables is empty, and they are large (spare-tables.ts). */
+  get isFarTooLarge(): boolean {
+    const { size, capacity } = this.#visitors;
+    return capacity > smallCapacity && size * leastUse < capacity;
+  }
+
+  /** Forgets all clicks. The next ones are judged by `set`. */
+  begin(set: RuleSet): void {
+    this.#set = set;
+    this.#stepMs = set.rules.double_click_seconds * 1_000;
+    this.#visitors.clear();
+    this.#addresses.clear();
+    this.#counts.fill(0, 0, this.#cells * wordsPerCell);
+    this.#cells = 0;
+    for (let bits = 0; bits <= allFacts; bits++) this.#reasonOf[bits] = reasonByFacts(bits, set.rules);
+  }
+
+  /**
+   * Judges click `i`, which is counted in `cell` and is no duplicate. `intoMinute` is its time since the begin of the
+   * minute, in ms. Returns whether it is invalid.
+   */
+  judge(cell: number, clicks: ClickPersons, i: number, intoMinute: number): boolean {
+    const bits = clicks.facts[i]! & allFacts;
+    if ((bits & facts.allowed.bit) !== 0) return false;
+    const reason = this.#reasonOf[bits]! || this.#reasonByCaps(cell, clicks, i, intoMinute);
+    if (reason === 0) return false;
+    const at = this.#cellAt(cell);
+    this.#counts[at]!++;
+    this.#counts[at + reason]!++;
+    return true;
+  }
+
+  invalidOf(cell: number): number {
+    return this.#counts[cell * wordsPerCell] ?? 0;
+  }
+
+  /** `reason` is a place in `invalidReasons`. */
+  invalidBy(cell: number, reason: number): number {
+    return this.#counts[cell * wordsPerCell + 1 + reason] ?? 0;
+  }
+
+  prefetch({ persons, addresses }: ClickPersons, count: number): number {
+    return this.#visitors.prefetch(persons, count) + this.#addresses.prefetch(addresses, count);
+  }
+
+  #reasonByCaps(cell: number, { who, persons, addresses }: ClickPersons, i: number, intoMinute: number): number {
+    const { user_clicks_per_minute, address_clicks_per_minute, ad_clicks_per_minute } = this.#set.rules;
+    const has = who[i]!;
+    const stepMs = this.#stepMs;
+    if ((has & 1) !== 0 && (stepMs > 0 || user_clicks_per_minute > 0)) {
+      const visitors = this.#visitors;
+      const place = visitors.placeOf(persons[3 * i]!, persons[3 * i + 1]!, persons[3 * i + 2]! ^ mixed(cell));
+      const before = visitors.get(place);
+      const step = stepMs === 0 ? 0 : 1 << Math.floor(intoMinute / stepMs);
+      if ((before & step) !== 0) return doubleClick;
+      visitors.set(place, stepMs === 0 ? before + 1 : before | step);
+      const passed = stepMs === 0 ? before : bitsIn(before);
+      if (user_clicks_per_minute > 0 && passed >= user_clicks_per_minute) return userVelocity;
+    }
+    if ((has & 2) !== 0 && address_clicks_per_minute > 0) {
+      const place = this.#addresses.placeOf(
+        addresses[3 * i]!,
+        addresses[3 * i + 1]!,
+        addresses[3 * i + 2]! ^ mixed(cell),
+      );
+      const before = this.#addresses.get(place);
+      if (before >= address_clicks_per_minute) return addressVelocity;
+      this.#addresses.set(place, before + 1);
+    }
+    if (ad_clicks_per_minute > 0) {
+      const at = this.#cellAt(cell) + throughWord;
+      if (this.#counts[at]! >= ad_clicks_per_minute) return adVelocity;
+      this.#counts[at]!++;
+    }
+    return 0;
+  }
+
+  /** Returns the place of the counts of a cell, which has room from now on. */
+  #cellAt(cell: number): number {
+    if (cell >= this.#cells) {
+      this.#cells = cell + 1;
+      const needed = this.#cells * wordsPerCell;
+      if (needed > this.#counts.length) {
+        const counts = new Uint32Array(Math.max(needed, this.#counts.length * 2));
+        counts.set(this.#counts);
+        this.#counts = counts;
+      }
+    }
+    return cell * wordsPerCell;
+  }
+}
+
+/** As in spare-tables.ts. */
+const leastUse = 8;
+const smallCapacity = 8_192;
+
+const reasons = invalidReasons.length;
+const throughWord = 1 + reasons;
+const wordsPerCell = 2 + reasons;
+const allFacts = Object.values(facts).reduce((all, { bit }) => all | bit, 0);
+
+const placeOf = (reason: InvalidReason) => invalidReasons.indexOf(reason) + 1;
+const doubleClick = placeOf('double_click');
+const userVelocity = placeOf('user_velocity');
+const addressVelocity = placeOf('address_velocity');
+const adVelocity = placeOf('ad_velocity');
+
+/** The rules that look at facts alone. */
+const factOf: Partial<Record<InvalidReason, number>> = {
+  denied: facts.denied.bit,
+  known_bot: facts.bot.bit,
+  datacentre: facts.datacentre.bit,
+  prefetch: facts.prefetch.bit,
+  missing_field: facts.missing.bit,
+  impossible_field: facts.impossible.bit,
+};
+
+/** Returns the place of the first reason plus 1, or 0. */
+function reasonByFacts(bits: number, rules: ValidityRules): number {
+  return (
+    1 +
+    invalidReasons.findIndex(reason => {
+      const fact = factOf[reason];
+      return fact !== undefined && (bits & fact) !== 0 && rules[reason as keyof ValidityRules] === true;
+    })
+  );
+}
+
+/** Two cells never have the same result. */
+function mixed(cell: number): number {
+  return Math.imul(cell, 0x9e3779b1);
+}
+
+/** The number of bits that are 1. */
+function bitsIn(word: number): number {
+  const pairs = word - ((word >>> 1) & 0x55555555);
+  const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
+  return Math.imul((fours + (fours >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+}

@@ -1,0 +1,281 @@
+/** What rules say of clicks: the same whatever their order, as a second statement of the rules says (judged-clicks.ts). */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { decodeCheckpoint, encodeCheckpoint } from '../../../aggregator/commit-metadata.ts';
+import { type Checkpoint, freshCheckpoint } from '../../../aggregator/core/checkpoint.ts';
+import type { Output } from '../../../aggregator/core/output.ts';
+import { PartitionAggregator } from '../../../aggregator/core/partition-aggregator.ts';
+import { type Click, formatLine } from '../../../ingest/click.ts';
+import { type Fact, facts } from '../../../ingest/validity/facts.ts';
+import {
+  doubleClickSteps,
+  noRules,
+  type RuleSet,
+  type RulesAt,
+  recommendedRules,
+  type ValidityRules,
+} from '../../../ingest/validity/rules.ts';
+import { click, minute0 } from '../../support/clicks.ts';
+import { invalidOf, sumOf } from '../../support/judged-clicks.ts';
+import { rowsOf } from '../../support/outputs.ts';
+
+const minuteMs = 60_000;
+const none = noRules.rules;
+const settings = { partition: 3, outOfOrdernessMs: 15_000, allowedLatenessMs: 60_000, hashSeed: 7 };
+const always =
+  (rules: ValidityRules, version = 1): RulesAt =>
+  () => ({ version, rules });
+const startWith = (rulesAt: RulesAt, from: Checkpoint = freshCheckpoint(0), hashSeed = 7) =>
+  new PartitionAggregator({ ...settings, hashSeed, rulesAt }, from);
+
+/** Canonical lines, and every third one in another form, which the slow path reads. */
+function lineOf(one: Click, i: number): string {
+  const line = formatLine(one);
+  return i % 3 === 2 ? JSON.stringify({ other: 1, ...JSON.parse(line) }) : line;
+}
+
+/** One record for each click. Returns what is written after each of them. */
+function count(clicks: readonly Click[], rulesAt: RulesAt, hashSeed?: number): { outputs: Output[]; invalid: number } {
+  const aggregator = startWith(rulesAt, freshCheckpoint(0), hashSeed);
+  const outputs = clicks.map((one, i) => {
+    aggregator.process(i, minute0 + 2 * minuteMs, Buffer.from(lineOf(one, i)));
+    return aggregator.drain();
+  });
+  return { outputs, invalid: aggregator.totals.invalid };
+}
+
+/** By cell, the last row. */
+function lastRows(outputs: readonly Output[]) {
+  return new Map(outputs.flatMap(rowsOf).map(row => [`${row.minute}|${row.ad_id}|${row.country}`, row]));
+}
+
+const invalidIn = (clicks: readonly Click[], rules: Partial<ValidityRules>) => {
+  const [row] = lastRows(count(clicks, always({ ...none, ...rules })).outputs).values();
+  return row?.invalid_by;
+};
+const times = (n: number, given: (i: number) => Partial<Click>) =>
+  Array.from({ length: n }, (_, i) => click({ clickedAt: minute0, ...given(i) }));
+
+describe('a rule about facts', () => {
+  const of: Readonly<Record<Exclude<Fact, 'allowed'>, keyof ValidityRules>> = {
+    denied: 'denied',
+    bot: 'known_bot',
+    datacentre: 'datacentre',
+    prefetch: 'prefetch',
+    missing: 'missing_field',
+    impossible: 'impossible_field',
+  };
+  it.each(Object.entries(of) as [Fact, keyof ValidityRules][])('says that a click with fact %s is %s', (fact, rule) => {
+    const clicks = [click({ facts: facts[fact].bit }), click()];
+    expect(invalidIn(clicks, { [rule]: true })).toEqual({ [rule]: 1 });
+    expect(invalidIn(clicks, {})).toEqual({});
+  });
+
+  it('gives the first reason that applies, and only of rules that hold', () => {
+    const all = facts.denied.bit | facts.prefetch.bit | facts.impossible.bit;
+    expect(invalidIn([click({ facts: all })], recommendedRules)).toEqual({ denied: 1 });
+    expect(invalidIn([click({ facts: all })], { ...recommendedRules, denied: false })).toEqual({ prefetch: 1 });
+  });
+});
+
+describe('a cap', () => {
+  it('lets one click of a person through in each step of the minute, at one address', () => {
+    const at = [0, 1_999, 2_000, 59_999].map(ms => click({ clickedAt: minute0 + ms, ip: '203.0.113.7', userId: 'u' }));
+    expect(invalidIn(at, { double_click_seconds: 2 })).toEqual({ double_click: 1 });
+    expect(invalidIn([...at, click({ ip: '203.0.113.8', userId: 'u' })], { double_click_seconds: 2 })).toEqual({
+      double_click: 1,
+    });
+  });
+
+  it('of a person comes after double clicks, and that of an address after those of its persons', () => {
+    const one = times(5, i => ({ ip: '203.0.113.7', userId: 'u', clickedAt: minute0 + 10_000 * i }));
+    const double = times(2, () => ({ ip: '203.0.113.7', userId: 'u' }));
+    const others = times(4, i => ({ ip: '203.0.113.7', userAgent: `browser ${i}` }));
+    const rules = { double_click_seconds: 2, user_clicks_per_minute: 3, address_clicks_per_minute: 6 };
+    expect(invalidIn([...double, ...others, ...one], rules)).toEqual({
+      ...{ double_click: 2, user_velocity: 2, address_velocity: 1 },
+    });
+  });
+
+  it('is not used up by an allowed click, nor by one that its facts make invalid, nor by a copy', () => {
+    const of = (given: Partial<Click>) => click({ ip: '203.0.113.7', userId: 'u', ...given });
+    const copy = of({});
+    const clicks = [of({ facts: facts.allowed.bit }), of({ facts: facts.bot.bit }), copy, copy, of({})];
+    const caps = { user_clicks_per_minute: 2, address_clicks_per_minute: 2, ad_clicks_per_minute: 2 };
+    expect(invalidIn(clicks, { known_bot: true, ...caps })).toEqual({ known_bot: 1 });
+  });
+
+  it('does not apply to a click that says nothing of a person or an address', () => {
+    const nobody = times(20, i => (i % 2 ? {} : { userAgent: 'browser' }));
+    const caps = { double_click_seconds: 2, user_clicks_per_minute: 1, address_clicks_per_minute: 1 };
+    expect(invalidIn(nobody, caps)).toEqual({});
+    expect(invalidIn(nobody, { ...caps, ad_clicks_per_minute: 18 })).toEqual({ ad_velocity: 2 });
+  });
+
+  it('takes an address without a person for no person, and a user id for no user agent of the same text', () => {
+    const addressAlone = times(3, () => ({ ip: '203.0.113.7' }));
+    expect(invalidIn(addressAlone, { user_clicks_per_minute: 1 })).toEqual({});
+    const alike = [click({ ip: '203.0.113.7', userId: 'x' }), click({ ip: '203.0.113.7', userAgent: 'x' })];
+    expect(invalidIn(alike, { user_clicks_per_minute: 1 })).toEqual({});
+  });
+});
+
+const ips = fc.constantFrom(undefined, '203.0.113.7', '203.0.113.7', '2001:db8::1');
+const names = fc.constantFrom(undefined, 'u', 'v', 'a name of more than sixteen characters');
+const bits = fc.oneof(
+  { weight: 6, arbitrary: fc.constant(0) },
+  { weight: 2, arbitrary: fc.integer({ min: 0, max: 127 }) },
+);
+const clickOf = fc.record({
+  adId: fc.constantFrom('a', 'b'),
+  country: fc.constantFrom('KR', 'KR', 'US'),
+  clickedAt: fc.integer({ min: minute0, max: minute0 + 2 * minuteMs - 1 }),
+  ip: ips,
+  userId: names,
+  userAgent: names,
+  facts: bits,
+});
+/** Copies are equal, so that no matter which comes first it is judged in the same way. */
+const clicksOf = fc
+  .array(fc.tuple(clickOf, fc.integer({ min: 1, max: 2 })), { minLength: 1, maxLength: 60 })
+  .map(given =>
+    given.flatMap(([fields, copies]) =>
+      Array.from(
+        { length: copies },
+        (
+          (one: Click) => () =>
+            one
+        )(click(fields)),
+      ),
+    ),
+  );
+const cap = fc.constantFrom(0, 1, 2, 3, 5);
+const rulesOf: fc.Arbitrary<ValidityRules> = fc.record({
+  ...{ denied: fc.boolean(), known_bot: fc.boolean(), datacentre: fc.boolean(), prefetch: fc.boolean() },
+  ...{ missing_field: fc.boolean(), impossible_field: fc.boolean() },
+  double_click_seconds: fc.constantFrom(...doubleClickSteps),
+  ...{ user_clicks_per_minute: cap, address_clicks_per_minute: cap, ad_clicks_per_minute: fc.constantFrom(0, 0, 4, 9) },
+});
+/** Rules of two versions, each for one of the two minutes. */
+const rulesAtOf = fc.tuple(rulesOf, rulesOf).map(([first, second]): RulesAt => {
+  const sets: readonly RuleSet[] = [
+    { version: 4, rules: first },
+    { version: 5, rules: second },
+  ];
+  return minute => sets[minute < minute0 + minuteMs ? 0 : 1]!;
+});
+const shuffled = (clicks: readonly Click[]) =>
+  fc.shuffledSubarray([...clicks.keys()], { minLength: clicks.length }).map(order => order.map(i => clicks[i]!));
+
+describe('properties', () => {
+  it('says of any clicks what a second statement of the rules says', () => {
+    fc.assert(
+      fc.property(clicksOf, rulesAtOf, (clicks, rulesAt) => {
+        const { outputs, invalid } = count(clicks, rulesAt);
+        const rows = lastRows(outputs);
+        const expected = invalidOf(clicks, minute => rulesAt(minute).rules);
+        expect(new Map([...rows].map(([key, row]) => [key, row.invalid_by]))).toEqual(expected);
+        for (const row of rows.values()) {
+          expect([row.rules, row.invalid]).toEqual([rulesAt(row.minute * 1_000).version, sumOf(row.invalid_by)]);
+          expect(row.invalid).toBeLessThanOrEqual(row.clicks);
+        }
+        expect(invalid).toBe([...rows.values()].reduce((sum, row) => sum + row.invalid, 0));
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  it('says the same in any order, and by any hash key', () => {
+    const ordered = clicksOf.chain(clicks => fc.tuple(fc.constant(clicks), shuffled(clicks)));
+    fc.assert(
+      fc.property(ordered, rulesAtOf, fc.integer(), ([clicks, other], rulesAt, seed) => {
+        const [one, two] = [clicks, other].map((each, i) => {
+          const rows = [...lastRows(count(each, rulesAt, i * seed).outputs).values()];
+          return new Map(rows.map(({ version, late, ...row }) => [`${row.minute} ${row.ad_id} ${row.country}`, row]));
+        });
+        expect(two).toEqual(one);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('never takes a valid click back, while clicks come', () => {
+    fc.assert(
+      fc.property(clicksOf, rulesAtOf, (clicks, rulesAt) => {
+        const valid = new Map<string, number>();
+        for (const row of count(clicks, rulesAt).outputs.flatMap(rowsOf)) {
+          const key = `${row.minute} ${row.ad_id} ${row.country}`;
+          expect(row.clicks - row.invalid).toBeGreaterThanOrEqual(valid.get(key) ?? 0);
+          valid.set(key, row.clicks - row.invalid);
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('says the same when it begins again from a checkpoint, wherever that is', () => {
+    fc.assert(
+      fc.property(clicksOf, rulesAtOf, fc.nat(), (clicks, rulesAt, at) => {
+        const stop = at % clicks.length;
+        const records = clicks.map((one, i) => Buffer.from(lineOf(one, i)));
+        const feed = (aggregator: PartitionAggregator, from: number, to: number) => {
+          for (let i = from; i < to; i++) aggregator.process(i, minute0 + 2 * minuteMs, records[i]!);
+        };
+        const whole = startWith(rulesAt);
+        feed(whole, 0, stop);
+        const checkpoint = decodeCheckpoint(encodeCheckpoint(whole.drain().checkpoint));
+        feed(whole, stop, clicks.length);
+        const again = startWith(rulesAt, checkpoint, 99);
+        feed(again, checkpoint.restoreFrom, stop);
+        again.endRestore();
+        feed(again, stop, clicks.length);
+        expect(rowsOf(again.drain())).toEqual(rowsOf(whole.drain()));
+        expect(again.totals).toEqual(whole.totals);
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe('the format of rows', () => {
+  it('is the one of before while no minute that is written has rules', () => {
+    const { outputs } = count([click()], () => noRules);
+    expect(outputs.map(({ isJudged }) => isJudged)).toEqual([false]);
+    expect(Buffer.concat(outputs[0]!.rowChunks).toString()).toMatch(/,1,0,0\]\n$/);
+  });
+
+  it('says of minutes without rules, among others, that nothing is invalid', () => {
+    const rulesAt: RulesAt = minute => (minute === minute0 ? { version: 9, rules: recommendedRules } : noRules);
+    const aggregator = startWith(rulesAt);
+    const bot = click({ facts: facts.bot.bit });
+    const next = click({ facts: facts.bot.bit, clickedAt: minute0 + minuteMs });
+    aggregator.process(0, minute0 + 2 * minuteMs, Buffer.from(`${formatLine(bot)}\n${formatLine(next)}`));
+    const output = aggregator.drain();
+    expect(output.isJudged).toBe(true);
+    expect(rowsOf(output)).toMatchObject([
+      { rules: 9, invalid: 1, invalid_by: { known_bot: 1 } },
+      { rules: 0, invalid: 0, invalid_by: {} },
+    ]);
+  });
+
+  it('does not ask for the rules of a click that is dated too far ahead, which may not be known', () => {
+    const aggregator = startWith(minute => {
+      if (minute > minute0 + 5 * minuteMs) throw new Error('not known yet');
+      return { version: 1, rules: recommendedRules };
+    });
+    aggregator.process(0, minute0, Buffer.from(formatLine(click({ clickedAt: minute0 + 60 * minuteMs }))));
+    expect(aggregator.drain().quarantined).toMatchObject([{ reason: 'future' }]);
+  });
+
+  it('has tables of its own in each window, also where those of an older window are used again', () => {
+    const rulesAt = always({ ...none, user_clicks_per_minute: 1 });
+    const aggregator = startWith(rulesAt);
+    for (let minute = 0; minute < 4; minute++) {
+      const clickedAt = minute0 + 3 * minute * minuteMs;
+      const twice = [click({ userId: 'u', clickedAt }), click({ userId: 'u', clickedAt })];
+      aggregator.process(minute, clickedAt, Buffer.from(twice.map(formatLine).join('\n')));
+      expect(rowsOf(aggregator.drain())).toMatchObject([{ clicks: 2, invalid: 1, invalid_by: { user_velocity: 1 } }]);
+    }
+    expect(aggregator.totals).toMatchObject({ counted: 8, invalid: 4 });
+  });
+});
