@@ -1,11 +1,12 @@
 /** The migrations on a real ClickHouse: made once, refused where they do not fit. */
-import { notJudged } from '../../../aggregator/ad-minute.ts';
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { notJudged } from '../../../aggregator/ad-minute.ts';
 import { incarnationOf } from '../../../infra/clickhouse/incarnation.ts';
 import { ConfigError, Corrupt } from '../../../infra/errors.ts';
 import { migrate, statementsOf } from '../../../infra/migrate.ts';
