@@ -10,10 +10,10 @@
 import type { AdMinuteRow, InvalidBy, Judged } from './ad-minute.ts';
 
 /**
- * Why a final count was changed: by clicks that came too late, by a replay that a person asked for, or by a
- * reconciliation.
+ * Why a final count was changed: by clicks that came too late, by a replay that a person asked for, by a reconciliation,
+ * or by a replay that judges clicks by other rules.
  */
-export type RestatementReason = 'late' | 'replay' | 'reconcile';
+export type RestatementReason = 'late' | 'replay' | 'reconcile' | 'rules';
 
 /** A row of `ad_minute` as a recount compares it. `revision` is `version >> 48`. */
 export interface StatedRow extends Omit<AdMinuteRow, 'version'> {

@@ -113,7 +113,7 @@ export async function buildQueryApi({
   log,
   now,
   countedLog,
-  routing = () => Promise.resolve({ rules: [], partitionRules: [] }),
+  routing = () => Promise.resolve({ rules: [], partitionRules: [], versions: [] }),
   keys = { ...unreadKeys, book: new KeyBook(), readToEnd: unasked },
   appendKeyChange = unasked,
   quotaShares = wholeQuotas,

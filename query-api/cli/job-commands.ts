@@ -6,6 +6,7 @@ import { ConfigError } from '../../infra/errors.ts';
 import { type AnswerOf, type Client, ProblemError } from '../client/client.ts';
 import { clientOf, exitCodes, type ServiceOptions, show, wholeNumber, withRange, withService } from './cli.ts';
 import { jobsText, type ListedJob, reconciliationText, replayText } from './jobs-text.ts';
+import { rulesIn } from './rules-commands.ts';
 
 interface JobOptions extends ServiceOptions {
   readonly from?: string;
@@ -17,6 +18,9 @@ interface ReplayOptions extends JobOptions {
   readonly apply: boolean;
   readonly cancel?: string;
   readonly rows: number;
+  readonly rules?: number;
+  readonly draftRules?: string;
+  readonly pricePerClick?: string;
 }
 
 /** `differsCode` is the exit code of a dry run that has found a difference. */
@@ -26,6 +30,12 @@ export function replayCommand(differsCode: number = exitCodes.differs): Command 
       'Recounts final minutes from raw clicks and shows what differs. With --apply it restates what differs.',
     )
     .option('--apply', 'restate what differs', false)
+    .option('--rules <version>', 'judge clicks by this version of the rules; 0: by none', wholeNumber(0, 2 ** 31))
+    .option(
+      '--draft-rules <file>',
+      'judge clicks by the rules in this file (- for standard input), without announcing them',
+    )
+    .option('--price-per-click <price>', 'with --rules or --draft-rules: show the effect in money, too')
     .option('--job <id>', 'follow this job instead of starting one')
     .option('--cancel <id>', 'cancel this replay; restatements of late clicks cannot be cancelled')
     .option('--rows <n>', 'how many differing counts to show, at most 10000', wholeNumber(1, 10_000), 50)
@@ -36,7 +46,7 @@ export function replayCommand(differsCode: number = exitCodes.differs): Command 
         const job = await client.ask('cancelReplay', { params: { id: given.cancel } });
         return show(job, given, ({ id }) => `replay ${id} is being cancelled\n`);
       }
-      const id = given.job ?? (await started(client, 'startReplay', given));
+      const id = given.job ?? (await started(client, 'startReplay', given, await byRules(given)));
       const query = { limit: given.rows };
       const replay = await followed(given, () => client.ask('getReplay', { params: { id }, query }));
       show(replay, given, answer => replayText(answer, given.rows));
@@ -130,15 +140,21 @@ async function started(
   client: Client,
   operation: 'startReplay' | 'startReconciliation',
   given: JobOptions & { readonly apply?: boolean },
+  rules?: Awaited<ReturnType<typeof byRules>>,
 ): Promise<string> {
   const { from, to, apply, json } = given;
   if (from === undefined || to === undefined) throw new ConfigError('--from and --to must be given, or --job <id>');
   const { id, kind } =
     operation === 'startReplay'
-      ? await client.ask(operation, { body: { from, to, apply } })
+      ? await client.ask(operation, { body: { from, to, apply, ...rules } })
       : await client.ask(operation, { body: { from, to } });
   if (!json) process.stdout.write(`${kind} ${id}\n`);
   return id;
+}
+
+async function byRules({ rules, draftRules, pricePerClick: price_per_click }: ReplayOptions) {
+  const draft_rules = draftRules === undefined ? undefined : await rulesIn(draftRules);
+  return { rules, draft_rules, price_per_click };
 }
 
 type Job = Pick<AnswerOf<'getReplay'>, 'state' | 'minutes_done' | 'minutes_total' | 'clicks_read'>;

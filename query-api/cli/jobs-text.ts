@@ -5,9 +5,10 @@ import { textTable } from './text-table.ts';
 
 /** `rows` is how many differing counts were asked for. */
 export function replayText(replay: AnswerOf<'getReplay'>, rows: number): string {
-  const { id, state, minutes_done, clicks_read, error, diff, apply } = replay;
+  const { id, state, minutes_done, clicks_read, error, diff, apply, rules_effect } = replay;
   const head = `${state}: ${counted(minutes_done, 'minute')}, ${counted(clicks_read, 'click')} recounted, ${counted(diff.cells, 'count differs', 'counts differ')}\n`;
   if (error !== null) return `${head}${error}\n`;
+  if (rules_effect !== null) return `${head}${effectText(rules_effect, apply)}`;
   if (diff.cells === 0) return head;
   const sum = `these counts: ${diff.before} → ${diff.after} clicks${apply ? ', restated' : '; --apply restates them'}\n`;
   const more = diff.cells > rows ? `… and ${diff.cells - rows} more: GET /v1/replays/${id} gives all of them\n` : '';
@@ -21,6 +22,39 @@ export function replayText(replay: AnswerOf<'getReplay'>, rows: number): string 
     }),
   );
   return `${head}${sum}${table}${more}`;
+}
+
+type Effect = NonNullable<AnswerOf<'getReplay'>['rules_effect']>;
+
+/** The counts that differ are not listed, because rules change very many of them a little. */
+function effectText(effect: Effect, isApplied: boolean): string {
+  const { rules, by_reason, by_day, by_ad, net_before, net_after, money, cells_left_out } = effect;
+  const said = rules === null ? 'by the draft' : `by version ${rules} of the rules`;
+  const inMoney = money === null ? '' : `, ${money} in money`;
+  const sum = `${said}: ${net_before} → ${net_after} valid clicks in these counts (${signed(net_after - net_before)}${inMoney})${isApplied ? ', restated' : ''}\n`;
+  const numbers = ['valid before', 'valid after', 'change', ...(money === null ? [] : ['money'])];
+  const columnsOf = (first: string) => [{ title: first }, ...numbers.map(title => ({ title, isNumber: true }))];
+  const rowOf = (name: string, part: Pick<Effect, 'net_before' | 'net_after' | 'money'>) => [
+    ...[name, `${part.net_before}`, `${part.net_after}`, signed(part.net_after - part.net_before)],
+    ...(part.money === null ? [] : [part.money]),
+  ];
+  const reasons = textTable(
+    [{ title: 'invalid because of' }, ...['before', 'after', 'change'].map(title => ({ title, isNumber: true }))],
+    by_reason.map(({ reason, before, after }) => [reason, `${before}`, `${after}`, signed(after - before)]),
+  );
+  const days = textTable(
+    columnsOf('day'),
+    by_day.map(day => rowOf(day.day.slice(0, 10), day)),
+  );
+  const ads = textTable(
+    columnsOf('ad'),
+    by_ad.map(ad => rowOf(ad.ad_id, ad)),
+  );
+  const rest =
+    cells_left_out > 0
+      ? `${counted(cells_left_out, 'count is', 'counts are')} in the sums, and not in the list of ads\n`
+      : '';
+  return [sum, reasons, days, `${ads}${rest}`].filter(part => part !== '').join('\n');
 }
 
 export function reconciliationText({ state, error, result }: AnswerOf<'getReconciliation'>): string {

@@ -111,7 +111,7 @@ export interface Operations {
     readonly answer: {
       readonly id: string;
       readonly kind: 'replay' | 'restate' | 'reconcile';
-      /** Why it was made. `replay`: somebody asked for a replay. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
+      /** Why it was made. `replay`: somebody asked for a replay. `rules`: somebody asked for a replay that judges clicks by other rules. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
       readonly reason: string;
       readonly state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
       /** Whether it changes counts. */
@@ -1001,7 +1001,7 @@ export interface Operations {
     readonly answer: {
       readonly id: string;
       readonly kind: 'replay' | 'restate' | 'reconcile';
-      /** Why it was made. `replay`: somebody asked for a replay. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
+      /** Why it was made. `replay`: somebody asked for a replay. `rules`: somebody asked for a replay that judges clicks by other rules. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
       readonly reason: string;
       readonly state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
       /** Whether it changes counts. */
@@ -1066,7 +1066,7 @@ export interface Operations {
     readonly answer: {
       readonly id: string;
       readonly kind: 'replay' | 'restate' | 'reconcile';
-      /** Why it was made. `replay`: somebody asked for a replay. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
+      /** Why it was made. `replay`: somebody asked for a replay. `rules`: somebody asked for a replay that judges clicks by other rules. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
       readonly reason: string;
       readonly state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
       /** Whether it changes counts. */
@@ -1089,6 +1089,106 @@ export interface Operations {
       readonly created_at: string;
       /** When it last reported its progress. */
       readonly updated_at: string;
+      /** What the named rules change. Null for a job that judges by the rules of its minutes. */
+      readonly rules_effect: {
+        /** The version of the rules by which the clicks are judged. Null: draft_rules. */
+        readonly rules: number | null;
+        readonly draft_rules: {
+          /** Whether clicks are invalid whose address or user agent is on the list of those that are refused. */
+          readonly denied: boolean;
+          /** Whether clicks are invalid whose user agent names a robot. */
+          readonly known_bot: boolean;
+          /** Whether clicks are invalid whose address belongs to a network of machines. */
+          readonly datacentre: boolean;
+          /** Whether clicks are invalid that a program made before anybody clicked. */
+          readonly prefetch: boolean;
+          /** Whether clicks are invalid that lack a field which browsers send. */
+          readonly missing_field: boolean;
+          /** Whether clicks are invalid that have a value which no click has. */
+          readonly impossible_field: boolean;
+          /** Of one person at one address, one click is valid in each step of this many seconds of a minute. 0: no such rule. */
+          readonly double_click_seconds: 0 | 2 | 3 | 4 | 5 | 6 | 10 | 12 | 15 | 20 | 30 | 60;
+          /** Of one person at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+          readonly user_clicks_per_minute: number;
+          /** Of one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+          readonly address_clicks_per_minute: number;
+          /** At most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+          readonly ad_clicks_per_minute: number;
+        } | null;
+        readonly price_per_click: string | null;
+        /** How many counts (of a minute, an ad and a country) differ. The sums here are those of these counts. */
+        readonly cells: number;
+        /** How many of them are neither in `by_ad` nor in `diff`, which have the first 200000. All other sums have them. */
+        readonly cells_left_out: number;
+        /** Distinct clicks as they are counted. */
+        readonly clicks_before: number;
+        /** Distinct clicks as recounted. */
+        readonly clicks_after: number;
+        /** How many of them are invalid as they are counted. */
+        readonly invalid_before: number;
+        /** How many of them are invalid by the named rules. */
+        readonly invalid_after: number;
+        /** Valid clicks as they are counted. */
+        readonly net_before: number;
+        /** Valid clicks by the named rules. */
+        readonly net_after: number;
+        /** (net_after - net_before) × price_per_click, exactly, as a decimal number. Null without a price. */
+        readonly money: string | null;
+        readonly by_reason: readonly {
+          readonly reason:
+            | 'denied'
+            | 'known_bot'
+            | 'datacentre'
+            | 'prefetch'
+            | 'missing_field'
+            | 'impossible_field'
+            | 'double_click'
+            | 'user_velocity'
+            | 'address_velocity'
+            | 'ad_velocity';
+          /** Invalid clicks for this reason as they are counted. */
+          readonly before: number;
+          /** Invalid clicks for this reason by the named rules. */
+          readonly after: number;
+        }[];
+        readonly by_day: readonly {
+          /** The day, in UTC. */ readonly day: string;
+          /** Distinct clicks as they are counted. */
+          readonly clicks_before: number;
+          /** Distinct clicks as recounted. */
+          readonly clicks_after: number;
+          /** How many of them are invalid as they are counted. */
+          readonly invalid_before: number;
+          /** How many of them are invalid by the named rules. */
+          readonly invalid_after: number;
+          /** Valid clicks as they are counted. */
+          readonly net_before: number;
+          /** Valid clicks by the named rules. */
+          readonly net_after: number;
+          /** (net_after - net_before) × price_per_click, exactly, as a decimal number. Null without a price. */
+          readonly money: string | null;
+        }[];
+        /** The ads whose valid clicks change most, at most 100. */
+        readonly by_ad: readonly {
+          readonly ad_id: string;
+          /** Its counts that differ. */
+          readonly cells: number;
+          /** Distinct clicks as they are counted. */
+          readonly clicks_before: number;
+          /** Distinct clicks as recounted. */
+          readonly clicks_after: number;
+          /** How many of them are invalid as they are counted. */
+          readonly invalid_before: number;
+          /** How many of them are invalid by the named rules. */
+          readonly invalid_after: number;
+          /** Valid clicks as they are counted. */
+          readonly net_before: number;
+          /** Valid clicks by the named rules. */
+          readonly net_after: number;
+          /** (net_after - net_before) × price_per_click, exactly, as a decimal number. Null without a price. */
+          readonly money: string | null;
+        }[];
+      } | null;
       readonly diff: {
         /** How many counts (of a minute, an ad and a country) differ. */ readonly cells: number;
         /** Clicks in these counts as they are. */
@@ -1104,6 +1204,10 @@ export interface Operations {
           readonly before: number;
           /** Clicks as recounted. */
           readonly after: number;
+          /** How many of `before` are invalid. */
+          readonly invalid_before: number;
+          /** How many of `after` are invalid. */
+          readonly invalid_after: number;
         }[];
         /** The `cursor` of the next page. Null: this is the last page. */
         readonly next_cursor: string | null;
@@ -1618,7 +1722,7 @@ export interface Operations {
       readonly reconciliations: readonly {
         readonly id: string;
         readonly kind: 'replay' | 'restate' | 'reconcile';
-        /** Why it was made. `replay`: somebody asked for a replay. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
+        /** Why it was made. `replay`: somebody asked for a replay. `rules`: somebody asked for a replay that judges clicks by other rules. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
         readonly reason: string;
         readonly state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
         /** Whether it changes counts. */
@@ -1684,7 +1788,7 @@ export interface Operations {
       readonly replays: readonly {
         readonly id: string;
         readonly kind: 'replay' | 'restate' | 'reconcile';
-        /** Why it was made. `replay`: somebody asked for a replay. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
+        /** Why it was made. `replay`: somebody asked for a replay. `rules`: somebody asked for a replay that judges clicks by other rules. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
         readonly reason: string;
         readonly state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
         /** Whether it changes counts. */
@@ -2318,7 +2422,7 @@ export interface Operations {
     readonly answer: {
       readonly id: string;
       readonly kind: 'replay' | 'restate' | 'reconcile';
-      /** Why it was made. `replay`: somebody asked for a replay. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
+      /** Why it was made. `replay`: somebody asked for a replay. `rules`: somebody asked for a replay that judges clicks by other rules. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
       readonly reason: string;
       readonly state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
       /** Whether it changes counts. */
@@ -2376,12 +2480,40 @@ export interface Operations {
         readonly to: string | number;
         /** True: restate what differs. False: only report it. */
         readonly apply?: boolean | undefined;
+        /** Judge the clicks by this version of the rules (`GET /v1/rules`), instead of the one by which each minute was counted. 0: by no rules, so that all clicks are valid. */
+        readonly rules?: number | undefined;
+        readonly draft_rules?:
+          | {
+              /** Whether clicks are invalid whose address or user agent is on the list of those that are refused. */
+              readonly denied: boolean;
+              /** Whether clicks are invalid whose user agent names a robot. */
+              readonly known_bot: boolean;
+              /** Whether clicks are invalid whose address belongs to a network of machines. */
+              readonly datacentre: boolean;
+              /** Whether clicks are invalid that a program made before anybody clicked. */
+              readonly prefetch: boolean;
+              /** Whether clicks are invalid that lack a field which browsers send. */
+              readonly missing_field: boolean;
+              /** Whether clicks are invalid that have a value which no click has. */
+              readonly impossible_field: boolean;
+              /** Of one person at one address, one click is valid in each step of this many seconds of a minute. 0: no such rule. */
+              readonly double_click_seconds: 0 | 2 | 3 | 4 | 5 | 6 | 10 | 12 | 15 | 20 | 30 | 60;
+              /** Of one person at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+              readonly user_clicks_per_minute: number;
+              /** Of one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+              readonly address_clicks_per_minute: number;
+              /** At most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+              readonly ad_clicks_per_minute: number;
+            }
+          | undefined;
+        /** With `rules` or `draft_rules`: what a valid click costs, to show the effect in money. */
+        readonly price_per_click?: string | undefined;
       };
     };
     readonly answer: {
       readonly id: string;
       readonly kind: 'replay' | 'restate' | 'reconcile';
-      /** Why it was made. `replay`: somebody asked for a replay. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
+      /** Why it was made. `replay`: somebody asked for a replay. `rules`: somebody asked for a replay that judges clicks by other rules. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
       readonly reason: string;
       readonly state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
       /** Whether it changes counts. */

@@ -19,6 +19,7 @@ import { idsPerAdEverywhereFrom, idsPerAdFromOf } from './conservation/id-rule.t
 import { runReconcile } from './reconcile/reconcile-job.ts';
 import { createRawGate } from './recount/raw-gate.ts';
 import { runRecount } from './recount/recount-job.ts';
+import { recountRulesOf } from './recount/rules-replay.ts';
 import { createLateMinutes, type LateMinutes } from './restate/late-minutes.ts';
 import { createLateQueue } from './restate/late-queue.ts';
 import { createRollUpLoop } from './rollup/roll-up-loop.ts';
@@ -34,7 +35,9 @@ export interface JobsDeps {
   };
   readonly jobLog: JobLog;
   readonly requests: RequestLog;
-  readonly countedLog: RawLog & { routing?(): Promise<Pick<Routing, 'partitionRules'>> };
+  readonly countedLog: RawLog & {
+    routing?(): Promise<Pick<Routing, 'partitionRules'> & Partial<Pick<Routing, 'versions'>>>;
+  };
   readonly now: () => number;
   readonly log: Logger;
   /**
@@ -137,6 +140,7 @@ function createRun({ countedLog, now, log, pace = {} }: JobsDeps, parts: RunPart
     ...{ store, now, mayGoOn },
     queries: createRecountQueries(clickhouse),
     partitionRules: async () => (await countedLog.routing?.())?.partitionRules ?? [],
+    rules: async (job: Job) => recountRulesOf(job, (await countedLog.routing?.())?.versions ?? []),
     idsPerAdFrom: async () => idsPerAdFromOf(await progress()),
     rawPositions: countedLog.rawPositions,
     ...(pageRows ? { pageRows } : {}),

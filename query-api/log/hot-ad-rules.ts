@@ -2,18 +2,21 @@
 import type { PartitionRecord } from '../../ingest/hot-ads/partition-record.ts';
 import { type PartitionRule, partitionsAt } from '../../ingest/hot-ads/partition-rule.ts';
 import { type HotAdRule, isSplitBy, type RoutedClick, routeOf } from '../../ingest/hot-ads/rule.ts';
+import type { RulesVersion } from '../../ingest/validity/rule-set.ts';
 
 export interface Routing {
   /** All rules that hold, and rules that have ended but are still kept. */
   readonly rules: readonly HotAdRule[];
   /** Empty when nothing is recorded yet. */
   readonly partitionRules: readonly PartitionRule[];
+  /** All versions of the rules of invalid traffic, also drafts. */
+  readonly versions: readonly RulesVersion[];
 }
 
 /** @throws Retryable when the log cannot be read to its end */
 export async function routingOf(record: Pick<PartitionRecord, 'book' | 'readToEnd'>): Promise<Routing> {
   await record.readToEnd();
-  return { rules: record.book.rules, partitionRules: record.book.partitionRules };
+  return { rules: record.book.rules, partitionRules: record.book.partitionRules, versions: record.book.versions };
 }
 
 /**

@@ -41,7 +41,7 @@ export async function openCountedClicks(
       now: () => time,
       countedLog,
       requests,
-      routing: async () => ({ rules: rules(), partitionRules: [] }),
+      routing: async () => ({ rules: rules(), partitionRules: [], versions: [] }),
     });
   const http = await appAt(now);
   let position = 0;

@@ -74,8 +74,9 @@ export function createRestater({ job, reason, readUntil, now }: RestaterOptions)
 
 /** Returns the entry with the differences, which people see when they ask about the job. */
 export function diffOf(changes: readonly CellChange[], { job, at }: Pick<RestatementRow, 'job' | 'at'>): JobEntry {
-  const rows = changes.map(({ minute, ad_id, country, before, after }) => {
-    return { job, minute, ad_id, country, before, after, at: Math.floor(at / 1_000) };
+  const rows = changes.map(({ minute, ad_id, country, before, after, before_invalid, after_invalid }) => {
+    const counts = { before, after, before_invalid, after_invalid };
+    return { job, minute, ad_id, country, ...counts, at: Math.floor(at / 1_000) };
   });
   return { kind: 'diff', rows };
 }

@@ -13,6 +13,7 @@ import { recountedClicks, restatedCells } from '../writing/metrics.ts';
 import { createRestater, diffOf } from './apply-changes.ts';
 import { noneAnnounced, type RecountRules } from './recount-rules.ts';
 import { recountSteps } from './recount-steps.ts';
+import { changesNumbers, mostListedCells, rulesReplayOf, withEffect } from './rules-replay.ts';
 
 export interface RecountJobDeps {
   readonly store: Pick<JobStore, 'diffTotals'> & JobWriter;
@@ -50,8 +51,8 @@ export async function runRecount(asked: Job, partitions: number, deps: RecountJo
   let found: CellChange[] = [];
   let savedAt = now();
   const save = async (as: Partial<Job> = {}) => {
-    const said: JobEntry[] = [diffOf(found, { job: job.id, at: now() }), ...restater.take()];
-    const next = { ...job, ...as, updatedAt: now(), seq: job.seq + 1 };
+    const said: JobEntry[] = [diffOf(listed(found, job), { job: job.id, at: now() }), ...restater.take()];
+    const next = { ...withEffect(job, found), ...as, updatedAt: now(), seq: job.seq + 1 };
     // At most one transaction is on its way to ClickHouse, so that sinks and readers can follow.
     await store.caughtUp();
     await store.save(next, said);
@@ -61,7 +62,8 @@ export async function runRecount(asked: Job, partitions: number, deps: RecountJo
     savedAt = now();
   };
   for await (const { until, lines, changes } of recountSteps(rangesOf(job), options)) {
-    for (const change of changes) found.push(change);
+    // A replay that only shows what other rules would change has nothing to say of cells that they leave as they are.
+    for (const change of changes) if (job.apply || changesNumbers(change)) found.push(change);
     if (job.apply) restater.stage(changes, listedIn(job, until));
     recountedClicks.inc(lines);
     job = { ...job, position: until, minutesDone: doneAt(job, until), clicksRead: job.clicksRead + lines };
@@ -71,7 +73,7 @@ export async function runRecount(asked: Job, partitions: number, deps: RecountJo
   }
   await save({ position: job.to, minutesDone: job.minutesTotal });
   await store.caughtUp();
-  const { cells } = await store.diffTotals(job.id);
+  const cells = rulesReplayOf(job)?.found.cells ?? (await store.diffTotals(job.id)).cells;
   return { ...job, cellsChanged: cells };
 }
 
@@ -81,7 +83,14 @@ const saveIntervalMs = 500;
 const mostChanges = 100_000;
 
 function reasonOf({ reason }: Job): RestatementReason {
-  return reason === 'late' || reason === 'reconcile' ? reason : 'replay';
+  return reason === 'late' || reason === 'reconcile' || reason === 'rules' ? reason : 'replay';
+}
+
+/** Returns the changes that people see when they ask about the job. */
+function listed(changes: readonly CellChange[], job: Job): CellChange[] {
+  const listedBefore = rulesReplayOf(job)?.found.cells;
+  const found = changes.filter(changesNumbers);
+  return listedBefore === undefined ? found : found.slice(0, Math.max(0, mostListedCells - listedBefore));
 }
 
 /** Returns what is left of the job. Neighbouring minutes form one range. */

@@ -93,7 +93,7 @@ export const JobSchema = Type.Object(
     kind: Type.Enum(['replay', 'restate', 'reconcile'], { type: 'string' }),
     reason: Type.String({
       description:
-        'Why it was made. `replay`: somebody asked for a replay. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for.',
+        'Why it was made. `replay`: somebody asked for a replay. `rules`: somebody asked for a replay that judges clicks by other rules. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for.',
     }),
     state: Type.Enum(['queued', 'running', 'done', 'failed', 'cancelled'], { type: 'string' }),
     apply: Type.Boolean({ description: 'Whether it changes counts.' }),

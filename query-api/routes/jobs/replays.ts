@@ -8,6 +8,7 @@ import { cursorsOf, nextCursorField, pageOf, pageParameters } from '../../http/c
 import { countField, isoOf, problems, timeField } from '../../http/parameters.ts';
 import type { DiffRow } from '../../store/jobs/diff-rows.ts';
 import type { Job } from '../../store/jobs/job.ts';
+import { askedRules, mostAds, RulesEffectField, rulesParameters, shownEffect } from './asked-rules.ts';
 import {
   existing,
   JobBody,
@@ -39,10 +40,11 @@ const cursors = cursorsOf(
 );
 
 export function routeReplays(http: Http, deps: JobRoutesDeps): void {
-  const { jobs, jobRequests, now } = deps;
+  const { jobs, jobRequests, validityRules, now } = deps;
   http.post('/v1/replays', { schema: startSchema, config: { scope: 'operate' } }, async (request, reply) => {
     const { apply = false } = request.body;
-    const wanted = { kind: 'replay', reason: 'replay', apply } as const;
+    const byRules = await askedRules(request.body, validityRules);
+    const wanted = { kind: 'replay', reason: 'replay', apply, ...byRules } as const;
     return shownJob(await startJob(deps, request, reply, '/v1/replays', request.body, wanted));
   });
 
@@ -60,8 +62,13 @@ export function routeReplays(http: Http, deps: JobRoutesDeps): void {
     const rows = await jobs.diff(id, { minute, adId, country }, limit + 1);
     const page = pageOf(rows, limit, last => cursors.write([last.minute, last.ad_id, last.country], { id }, undefined));
     const totals = await jobs.diffTotals(id);
+    const ads = job.reason === 'rules' ? await jobs.diffByAd(id, mostAds) : [];
     reply.header('cache-control', 'no-cache');
-    return { ...shownJob(job), diff: { ...totals, rows: page.rows.map(shownRow), next_cursor: page.next_cursor } };
+    return {
+      ...shownJob(job),
+      rules_effect: shownEffect(job, ads),
+      diff: { ...totals, rows: page.rows.map(shownRow), next_cursor: page.next_cursor },
+    };
   });
 
   http.delete('/v1/replays/:id', { schema: cancelSchema, config: { scope: 'operate' } }, async (request, reply) => {
@@ -94,8 +101,8 @@ function notCancellable({ id, reason }: Job): Problem {
   );
 }
 
-function shownRow({ minute, ad_id, country, before, after }: DiffRow) {
-  return { minute: isoOf(minute), ad_id, country, before, after };
+function shownRow({ minute, before_invalid, after_invalid, ...row }: DiffRow) {
+  return { ...row, minute: isoOf(minute), invalid_before: before_invalid, invalid_after: after_invalid };
 }
 
 const Diff = Type.Object(
@@ -111,6 +118,8 @@ const Diff = Type.Object(
           country: Type.String(),
           before: countField('Clicks as they were counted.'),
           after: countField('Clicks as recounted.'),
+          invalid_before: countField('How many of `before` are invalid.'),
+          invalid_after: countField('How many of `after` are invalid.'),
         },
         { additionalProperties: false },
       ),
@@ -126,13 +135,14 @@ const startSchema = {
   operationId: 'startReplay',
   summary: 'Recount final minutes from raw clicks, to see what differs or to apply it',
   description:
-    'Makes a job and answers at once. `GET /v1/replays/{id}` shows the job. The range must be final, and its raw clicks must still be kept. Without `apply`, nothing is changed. The same request again makes a second job. If the first one has applied its changes, the second one finds nothing to change. Jobs take turns of a few seconds, so a short job does not wait for the end of a long one. At most `JOBS_MAX_OPEN` replays that people asked for may be queued or running. More are refused with 429 `too_many_open_jobs`, which has the fields `kind`, `limit` and `open`.',
+    'Makes a job and answers at once. `GET /v1/replays/{id}` shows the job. The range must be final, and its raw clicks must still be kept. Without `apply`, nothing is changed. With `rules` or `draft_rules`, the clicks are judged by these rules instead of those by which their minutes were counted, and `rules_effect` of the job says what that changes. The same request again makes a second job. If the first one has applied its changes, the second one finds nothing to change. Jobs take turns of a few seconds, so a short job does not wait for the end of a long one. At most `JOBS_MAX_OPEN` replays that people asked for may be queued or running. More are refused with 429 `too_many_open_jobs`, which has the fields `kind`, `limit` and `open`.',
   body: Type.Object(
     {
       ...JobBody.properties,
       apply: Type.Optional(
         Type.Boolean({ default: false, description: 'True: restate what differs. False: only report it.' }),
       ),
+      ...rulesParameters,
     },
     { additionalProperties: false },
   ),
@@ -165,7 +175,10 @@ const getSchema = {
     { additionalProperties: false },
   ),
   response: {
-    200: Type.Object({ ...JobSchema.properties, diff: Diff }, { additionalProperties: false }),
+    200: Type.Object(
+      { ...JobSchema.properties, rules_effect: RulesEffectField, diff: Diff },
+      { additionalProperties: false },
+    ),
     ...jobProblems,
   },
 } as const;

@@ -15,7 +15,7 @@ export async function startJob(
   reply: FastifyReply,
   path: string,
   asked: AskedRangeOfJob,
-  wanted: Pick<Job, 'kind' | 'reason' | 'apply'>,
+  wanted: Pick<Job, 'kind' | 'reason' | 'apply'> & Partial<Pick<Job, 'result'>>,
 ): Promise<Job> {
   const range = askedRange(asked, rules(), finalityOf(await queries.progress()));
   const job = newJob({ ...wanted, ...range }, now());

@@ -18,8 +18,21 @@ const DiffRow = rowShape('replay_diff', {
   country: Type.String(),
   before: Type.Integer(),
   after: Type.Integer(),
+  before_invalid: Type.Integer(),
+  after_invalid: Type.Integer(),
 });
 export type DiffRow = RowOf<typeof DiffRow>;
+
+/** The clicks of one ad in the counts of a job that differ, and how many of them are invalid. */
+const DiffOfAd = rowShape('replay_diff by ad', {
+  ad_id: Type.String(),
+  cells: Type.Integer(),
+  before: Type.Integer(),
+  after: Type.Integer(),
+  before_invalid: Type.Integer(),
+  after_invalid: Type.Integer(),
+});
+export type DiffOfAd = RowOf<typeof DiffOfAd>;
 
 const DiffTotals = rowShape('totals of replay_diff', {
   cells: Type.Integer(),
@@ -36,13 +49,28 @@ export function diffsOf(clickhouse: Reader, timeoutMs: number) {
       return await readRows(
         clickhouse,
         DiffRow,
-        statement`SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, before, after
+        statement`SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, before, after, before_invalid, after_invalid
          FROM (
-           SELECT minute AS m, ad_id, country, before, after FROM replay_diff FINAL
+           SELECT minute AS m, ad_id, country, before, after, before_invalid, after_invalid FROM replay_diff FINAL
            WHERE job = ${id} AND (minute > ${minute} OR (minute = ${minute}
              AND (ad_id > ${after.adId} OR (ad_id = ${after.adId} AND country > ${after.country}))))
            ORDER BY job, minute, ad_id, country LIMIT ${limit}
          ) ORDER BY m, ad_id, country ${settingsOf(limit, timeoutMs)}`,
+      );
+    },
+
+    /** Returns the ads whose valid clicks change most, at most `limit` of them. */
+    async diffByAd(id: string, limit: number): Promise<DiffOfAd[]> {
+      return await readRows(
+        clickhouse,
+        DiffOfAd,
+        statement`SELECT ad_id, count() AS cells, sum(b) AS before, sum(a) AS after, sum(bi) AS before_invalid,
+           sum(ai) AS after_invalid
+         FROM (SELECT ad_id, before AS b, after AS a, before_invalid AS bi, after_invalid AS ai FROM replay_diff FINAL
+           WHERE job = ${id})
+         GROUP BY ad_id
+         ORDER BY abs((toInt64(after) - toInt64(after_invalid)) - (toInt64(before) - toInt64(before_invalid))) DESC, ad_id
+         LIMIT ${limit} ${settingsOf(limit, timeoutMs)}`,
       );
     },
 

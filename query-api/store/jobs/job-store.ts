@@ -94,7 +94,7 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs, now = Date.n
         clickhouse,
         'replay_job',
         statement`SELECT count() AS n FROM (SELECT state, kind, reason FROM replay_job FINAL WHERE id >= ${firstJobIdAt(now() - openForMs)})
-         WHERE ${isOpen} AND kind = ${kind} AND reason IN ('replay', 'asked') ${settings(1)}`,
+         WHERE ${isOpen} AND kind = ${kind} AND reason IN ('replay', 'rules', 'asked') ${settings(1)}`,
       );
     },
 

@@ -8,13 +8,13 @@ export type JobKind = (typeof jobKinds)[number];
 export const jobStates = ['queued', 'running', 'done', 'failed', 'cancelled'] as const;
 export type JobState = (typeof jobStates)[number];
 /** The reasons of restatements and replays, and of reconciliations. */
-export const jobReasons = ['late', 'replay', 'reconcile', 'hourly', 'asked'] as const;
+export const jobReasons = ['late', 'replay', 'reconcile', 'hourly', 'asked', 'rules'] as const;
 
 /** Times are epoch ms. */
 export interface Job {
   readonly id: string;
   readonly kind: JobKind;
-  /** A reconciliation is `hourly`, or `asked` for by a person. */
+  /** A reconciliation is `hourly`, or `asked` for by a person. A replay that names rules has the reason `rules`. */
   readonly reason: (typeof jobReasons)[number];
   /** When false, the job only reports what differs. */
   readonly apply: boolean;
@@ -29,7 +29,10 @@ export interface Job {
   readonly minutesTotal: number;
   readonly clicksRead: number;
   readonly cellsChanged: number;
-  /** JSON. What a reconciliation has found, or the reconciliation that a repair belongs to. */
+  /**
+   * JSON. What a reconciliation has found, the reconciliation that a repair belongs to, or the rules of a replay and what
+   * they change.
+   */
   readonly result: string;
   readonly error: string;
   readonly createdAt: number;

@@ -38,7 +38,7 @@ beforeAll(async () => {
   await engine.clickhouse.command('SYSTEM STOP MERGES');
   const config = loadConfig(QueryApiConfig, {});
   toLog = logInto(engine.clickhouse);
-  const routing = async () => ({ rules: [], partitionRules: [] });
+  const routing = async () => ({ rules: [], partitionRules: [], versions: [] });
   const { requests } = toLog;
   const deps = { clickhouse: engine.clickhouse, log, now: Date.now, countedLog, routing, requests };
   http = await buildQueryApi({ config, ...deps });

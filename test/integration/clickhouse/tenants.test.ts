@@ -119,7 +119,7 @@ async function open(database: string, has: (adId: string) => boolean): Promise<W
     }),
     ...{ clickhouse, log, now: () => now, keys, appendKeyChange: keys.append, requests: said.requests },
     countedLog: { endOffsets: async () => new Map([[0, 500]]), sinkPositions: async () => [] },
-    routing: async () => ({ rules, partitionRules: [] }),
+    routing: async () => ({ rules, partitionRules: [], versions: [] }),
   });
   stack.defer(() => http.close());
   return { clickhouse, http };

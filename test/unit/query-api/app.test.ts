@@ -652,7 +652,7 @@ describe('GET /v1/status', () => {
       rule('c', -9, -1),
     ];
     const iso = (minutes: number) => new Date(at(minutes)).toISOString();
-    const { get } = await app(everywhere, { routing: async () => ({ rules, partitionRules: [] }) });
+    const { get } = await app(everywhere, { routing: async () => ({ rules, partitionRules: [], versions: [] }) });
     expect((await get('/v1/status')).body.hot_ads).toEqual([
       { ad_id: 'a', from: iso(-5), until: iso(9), partitions: 2 },
       { ad_id: 'b', from: iso(10), until: iso(20), partitions: 2 },

@@ -80,7 +80,8 @@ describe('what a recount has found', () => {
 
   it('is shown to people who ask about the job, whether it is applied or not', () => {
     const { before, after } = changeAt(60);
-    const row = { job: 'j', minute: 60, ad_id: 'ad-hot', country: 'KR', before, after, at: 7 };
+    const counts = { before, after, before_invalid: 0, after_invalid: 0 };
+    const row = { job: 'j', minute: 60, ad_id: 'ad-hot', country: 'KR', ...counts, at: 7 };
     expect(diffOf([changeAt(60)], { job: 'j', at: 7_900 })).toEqual({ kind: 'diff', rows: [row] });
   });
 });

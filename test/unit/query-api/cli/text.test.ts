@@ -217,8 +217,13 @@ describe('text for people', () => {
   });
 
   it('shows what a replay would change, and how much it does not show', () => {
-    const diff = { minute: minute.from, ad_id: 'ad_1', country: 'KR', before: 3, after: 1 };
-    const replay = { ...job, diff: { cells: 2, before: 3, after: 2, rows: [diff], next_cursor: null } };
+    const invalid = { invalid_before: 0, invalid_after: 0 };
+    const diff = { minute: minute.from, ad_id: 'ad_1', country: 'KR', before: 3, after: 1, ...invalid };
+    const replay = {
+      ...job,
+      rules_effect: null,
+      diff: { cells: 2, before: 3, after: 2, rows: [diff], next_cursor: null },
+    };
     expect(replayText(replay, 1).split('\n')).toEqual([
       'done: 4 minutes, 2 clicks recounted, 2 counts differ',
       'these counts: 3 → 2 clicks; --apply restates them',
@@ -228,6 +233,34 @@ describe('text for people', () => {
       '',
     ]);
     expect(replayText({ ...replay, error: 'out of disk', state: 'failed' }, 1)).toContain('out of disk');
+  });
+
+  it('shows what other rules would change, by reason, day and ad, and in money', () => {
+    const judged = (invalid_before: number, invalid_after: number) => ({
+      ...{ clicks_before: 9, clicks_after: 9, invalid_before, invalid_after },
+      ...{ net_before: 9 - invalid_before, net_after: 9 - invalid_after, money: '-0.50' },
+    });
+    const rules_effect = {
+      ...{ rules: 2, draft_rules: null, price_per_click: '0.25', cells: 1, cells_left_out: 7, ...judged(1, 3) },
+      by_reason: [{ reason: 'user_velocity' as const, before: 1, after: 3 }],
+      by_day: [{ day: minute.from, ...judged(1, 3) }],
+      by_ad: [{ ad_id: 'ad_1', cells: 1, ...judged(1, 3) }],
+    };
+    const diff = { cells: 1, before: 9, after: 9, rows: [], next_cursor: null };
+    expect(replayText({ ...job, rules_effect, diff }, 1)).toBe(`\
+done: 4 minutes, 2 clicks recounted, 1 count differs
+by version 2 of the rules: 8 → 6 valid clicks in these counts (-2, -0.50 in money)
+
+invalid because of  before  after  change
+user_velocity            1      3      +2
+
+day         valid before  valid after  change  money
+2025-11-22             8            6      -2  -0.50
+
+ad    valid before  valid after  change  money
+ad_1             8            6      -2  -0.50
+7 counts are in the sums, and not in the list of ads
+`);
   });
 
   it('shows the drift that a reconciliation has found', () => {
