@@ -64,7 +64,6 @@ export function followPartitions({
     recorded: () => book.partitions,
     isRead: () => reader.isCaughtUp,
   });
-  const clock = keepsTime ? keepTime({ kafka, names, terms, log, book, isRead: () => reader.isCaughtUp }) : undefined;
   const reader = followRules({
     ...{ kafka, names, book, log },
     onRead() {
@@ -73,6 +72,7 @@ export function followPartitions({
     },
     onCaughtUp: () => watch.compare(),
   });
+  const clock = keepsTime ? keepTime({ kafka, names, terms, log, book, isRead: () => reader.isCaughtUp }) : undefined;
   const checks = checksOf(watch, book);
   return {
     book,
