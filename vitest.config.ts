@@ -14,11 +14,12 @@ const patient = { testTimeout: 300_000, hookTimeout: 300_000 };
  */
 const native = { experimental: { viteModuleRunner: false, nodeLoader: false } };
 /**
- * For every Java that a test starts: its first compiler alone. What the second one saves a broker in a minute is less than
+ * For every Java that a test starts, but the one for the brokers of all (test/support/many-brokers.ts): its first compiler alone. What the second one saves a broker in a minute is less than
  * it costs: half of the broker's CPU time (test/COSTS.md).
  */
 const env = { JDK_JAVA_OPTIONS: '-XX:TieredStopAtLevel=1' };
 const inMemory = 'test/support/memory-scratch.ts';
+const withBrokers = [inMemory, 'test/support/many-brokers.ts'];
 const kafkajs = 'test/unit/infra/kafka/**/*.test.ts';
 // Each file is a process of its own (forks): one that ends takes its servers with it, and no other.
 const apart = { pool: 'forks' as const, env, globalSetup: [inMemory], ...native, ...patient };
@@ -67,14 +68,23 @@ export default defineConfig({
       {
         test: {
           ...apart,
+          globalSetup: withBrokers,
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
           maxWorkers: Math.max(4, availableParallelism()),
         },
       },
       // With a real nginx, where there is one (test/run.ts).
-      { test: { ...apart, name: 'proxy', include: ['test/proxy/**/*.test.ts'] } },
-      { test: { ...apart, name: 'browser', include: ['test/browser/**/*.test.ts'], fileParallelism: false } },
+      { test: { ...apart, globalSetup: withBrokers, name: 'proxy', include: ['test/proxy/**/*.test.ts'] } },
+      {
+        test: {
+          ...apart,
+          globalSetup: withBrokers,
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          fileParallelism: false,
+        },
+      },
     ],
   },
 });

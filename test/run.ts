@@ -15,6 +15,7 @@ import { findJava } from '../infra/embedded/java.ts';
 import { exitCodes } from '../infra/exit-codes.ts';
 import { createLog } from '../infra/log.ts';
 import { couldNotRun } from './schemathesis/schemathesis.ts';
+import haveManyBrokers from './support/many-brokers.ts';
 import useMemoryScratch from './support/memory-scratch.ts';
 
 interface Result {
@@ -49,7 +50,9 @@ await check('types', 'tsc', ['--noEmit']);
 await check('types of the dashboard', 'tsc', ['--noEmit', '-p', 'query-api/dashboard']);
 await checkAlerts();
 await tests('unit', 'at once');
+const endBrokers = await haveManyBrokers();
 await Promise.all([tests('integration', 'at once'), besideThem()]);
+await endBrokers();
 rmSync(scratch, { recursive: true, force: true });
 removeMemoryScratch();
 

@@ -78,7 +78,7 @@ describe('the live view', () => {
   it('says that Kafka does not answer, goes on, and says when Kafka answers again', async () => {
     await visitor.goto('/?view=operations');
     await visitor.page.locator('#pulse[data-state="live"]').waitFor();
-    await pipeline.broker.kill();
+    await pipeline.broker.stop();
     await visitor.page.locator('#pulse[data-state="away"]').waitFor({ timeout: 120_000 });
     await visitor.page.locator('#news').getByText('Kafka does not answer').waitFor();
     await pipeline.broker.restart();

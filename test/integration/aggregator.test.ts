@@ -21,7 +21,7 @@ let broker: TestBroker;
 let run = 0;
 
 beforeAll(async () => {
-  broker = await startTestBroker();
+  broker = await startTestBroker({}, { ownProcess: true });
 });
 afterAll(() => broker?.[Symbol.asyncDispose]());
 

@@ -143,7 +143,7 @@ describe('ingest that is killed while Kafka is away', () => {
       sent.push(event_id);
       if ((await beacon({ ad_id: 'ad-spooled', event_id, clicked_at: Date.now() })) === 204) answered.push(event_id);
     };
-    await pipeline.broker.kill();
+    await pipeline.broker.stop();
     for (let i = 0; i < 10; i++) await send();
     expect(answered).toEqual(sent);
     await pipeline.ingest.kill();

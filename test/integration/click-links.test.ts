@@ -30,10 +30,11 @@ beforeAll(async () => {
   keysFile = join(scratch, 'keys.json');
   writeFileSync(keysFile, JSON.stringify({ keys: [{ id: 'k', secret }] }));
   madeAt = Math.floor(Date.now() / minuteMs) * 60 - 120;
-  pipeline = await startTestPipeline({
+  const env = {
     ...{ ALLOWED_LATENESS_MS: '3600000', INGEST_LINK_KEYS_FILE: keysFile, INGEST_PRODUCE_TIMEOUT_MS: '2000' },
     INGEST_SPOOL_DIR: join(scratch, 'spool-of-pipeline'),
-  });
+  };
+  pipeline = await startTestPipeline(env, { broker: { ownProcess: true } });
 });
 afterAll(async () => {
   await pipeline?.[Symbol.asyncDispose]();

@@ -264,7 +264,7 @@ describe('a key that is made at the broker', () => {
 
 describe('while Kafka is away', () => {
   it('a process that has read the keys goes on with them, and one that has not lets nobody in', async () => {
-    await broker.kill();
+    await broker.stop();
     expect([await statusOf(admin, '/v1/replays'), await statusOf(undefined, '/v1/replays')]).toEqual([200, 401]);
     await using late = await startService(...queryMain, env);
     await eventually('it listens', async () => (await statusOf(undefined, '/healthz', late).catch(() => 0)) === 200);

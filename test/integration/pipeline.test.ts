@@ -26,11 +26,12 @@ const outOfOrdernessMs = 10_000;
 let pipeline: TestPipeline;
 
 beforeAll(async () => {
-  pipeline = await startTestPipeline({
+  const env = {
     OUT_OF_ORDERNESS_MS: String(outOfOrdernessMs),
     ALLOWED_LATENESS_MS: '25000',
     CONSERVATION_INTERVAL_MS: '1000',
-  });
+  };
+  pipeline = await startTestPipeline(env, { broker: { ownProcess: true } });
 });
 afterAll(() => pipeline?.[Symbol.asyncDispose]());
 

@@ -16,7 +16,10 @@ export interface Programs {
 }
 
 /** The arguments with which `java` runs it, before those of the program. `name`: a class of this directory. */
-export async function javaProgram(name: 'ReadCommitted' | 'ClusterControl', programs: Programs): Promise<string[]> {
+export async function javaProgram(
+  name: 'ReadCommitted' | 'ClusterControl' | 'ManyBrokers',
+  programs: Programs,
+): Promise<string[]> {
   const { jars } = programs;
   const compiled = await ensureCompiled(name, programs);
   return ['-XX:+UseSerialGC', ...sharedClasses(jars), '-cp', [join(jars, '*'), compiled].join(delimiter), name];

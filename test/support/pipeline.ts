@@ -5,7 +5,7 @@ import { ensureTopics } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createLog } from '../../infra/log.ts';
 import { names } from '../../infra/topics.ts';
-import { startTestBroker, type TestBroker } from './broker.ts';
+import { startTestBroker, type TestBroker, type TestBrokerOptions } from './broker.ts';
 import { createTables, startTestClickHouse, type TestClickHouse } from './clickhouse.ts';
 import { type Service, startService } from './service.ts';
 
@@ -29,9 +29,13 @@ export interface TestPipeline extends AsyncDisposable {
   get<T = Record<string, unknown>>(path: string): Promise<T>;
 }
 
-export async function startTestPipeline(given: Readonly<Record<string, string>> = {}): Promise<TestPipeline> {
+/** `broker`: of one that is killed. */
+export async function startTestPipeline(
+  given: Readonly<Record<string, string>> = {},
+  options: { readonly broker?: TestBrokerOptions } = {},
+): Promise<TestPipeline> {
   const stack = new AsyncDisposableStack();
-  const broker = stack.use(await startTestBroker());
+  const broker = stack.use(await startTestBroker({}, options.broker));
   // Nodes of one's own get their tables from the sink.
   const clickhouse = stack.use(given['CLICKHOUSE_URL'] ? ownClickHouse : await startTestClickHouse());
   const env = {
