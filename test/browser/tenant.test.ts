@@ -30,7 +30,7 @@ beforeAll(async () => {
   });
   await server.insert('ad_minute', cells.flat());
   server.startCounting();
-}, 60_000);
+});
 afterAll(() => stack[Symbol.asyncDispose]());
 
 async function overview(key: string) {
@@ -52,11 +52,11 @@ it('names the tenant, shows no ad and no number of others, and leaves out what i
   expect(text).toContain('Ads of acme');
   expect(text).not.toMatch(/shop-1|counted in all/);
   expect(pages).toEqual(['Overview', 'Ads']);
-}, 60_000);
+});
 
 it('names nobody, and shows all ads, with a key for all', async () => {
   const { text, whose, pages } = await overview(ofAll);
   expect(whose).toBe(false);
   expect(text).toContain('shop-1');
   expect(pages).toHaveLength(4);
-}, 60_000);
+});

@@ -27,7 +27,7 @@ export const shortRound: RoundGoal = {
   cuts: 15,
   poisons: 13,
   joins: 1,
-  longestStormMs: 200_000,
+  longestStormMs: 600_000,
 };
 
 export const fullRounds: readonly RoundGoal[] = [

@@ -108,7 +108,7 @@ it('is balanced while nothing is lost, and rings as soon as one acknowledged bat
   await writer.append(1);
   await writer.state();
   expect((await told(144)).conservation).toMatchObject({ received: 139, missing: 5 });
-}, 120_000);
+});
 
 it('is found by another program, in what another client reads of the topic', async () => {
   const lines = await readCommitted(pipeline.broker.brokers, 'clicks', ackHeader);

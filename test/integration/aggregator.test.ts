@@ -185,7 +185,7 @@ describe('aggregator on a real broker', () => {
       await sleep(1_000);
       await broker.restart();
     });
-    await service.ready(60_000);
+    await service.ready();
     await pipeline.caughtUp();
     const written = await output(pipeline);
     expect(sorted(counts(written.rows))).toEqual(sorted(stream.truth));

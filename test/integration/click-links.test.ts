@@ -158,6 +158,5 @@ describe('ingest that is killed while Kafka is away', () => {
       });
       expect(conservation).toMatchObject({ balanced: true, missing: 0 });
     },
-    120_000,
   );
 });

@@ -13,7 +13,7 @@ import { checkLog } from '../faults/cluster/log-checks.ts';
 import { openClusterStage } from '../faults/cluster/stage.ts';
 import { strike } from '../faults/cluster/strikes.ts';
 
-it('loses and doubles no click when leaders move on three brokers', { timeout: 300_000 }, async () => {
+it('loses and doubles no click when leaders move on three brokers', async () => {
   const scratch = mkdtempSync(join(tmpdir(), 'adclicks-cluster-'));
   try {
     await using stage = await openClusterStage({

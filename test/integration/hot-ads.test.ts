@@ -116,15 +116,11 @@ describe('a hot ad', () => {
   let rule: HotAd;
   let from: number;
 
-  it('is found by what clicks come in, announced, and split from a minute to come', { timeout: 300_000 }, async () => {
-    const announced = await eventually(
-      'a hot ad',
-      async () => {
-        await traffic();
-        return (await statusOf()).hot_ads?.find(({ ad_id }) => ad_id === hot);
-      },
-      240_000,
-    );
+  it('is found by what clicks come in, announced, and split from a minute to come', async () => {
+    const announced = await eventually('a hot ad', async () => {
+      await traffic();
+      return (await statusOf()).hot_ads?.find(({ ad_id }) => ad_id === hot);
+    });
     rule = announced;
     from = Date.parse(rule.from);
     expect(rule.partitions).toBe(partitions);
@@ -133,9 +129,7 @@ describe('a hot ad', () => {
     expect(from).toBeGreaterThan(Date.now() + noticeMs - 15_000);
   });
 
-  it('is counted exactly through the switch: copies meet their first, by whichever process they come', {
-    timeout: 400_000,
-  }, async () => {
+  it('is counted exactly through the switch: copies meet their first, by whichever process they come', async () => {
     const end = from + 25_000;
     while (Date.now() < end) await traffic();
     const minutes = Map.groupBy([...ledger.values()], ({ click }) => minuteOf(click.clicked_at));
@@ -144,15 +138,11 @@ describe('a hot ad', () => {
     const last = Math.max(...minutes.keys()) + minuteMs;
     for (const [minute, clicks] of minutes) {
       const ours = clicks.filter(({ click }) => click.ad_id === hot).length;
-      const answer = await eventually(
-        `${ours} clicks in ${new Date(minute).toISOString()}, final`,
-        async () => {
-          const url = `/v1/ads/${hot}/aggregated_count?from=${minute}&to=${minute + minuteMs}`;
-          const now = await pipeline.get<{ count: number; state: string }>(url);
-          return now.state !== 'provisional' && now;
-        },
-        240_000,
-      );
+      const answer = await eventually(`${ours} clicks in ${new Date(minute).toISOString()}, final`, async () => {
+        const url = `/v1/ads/${hot}/aggregated_count?from=${minute}&to=${minute + minuteMs}`;
+        const now = await pipeline.get<{ count: number; state: string }>(url);
+        return now.state !== 'provisional' && now;
+      });
       expect(answer, new Date(minute).toISOString()).toMatchObject({ count: ours, state: 'final' });
     }
     // A replay counts anew from raw clicks, and knows nothing of rules.
@@ -208,9 +198,7 @@ describe('a hot ad', () => {
 });
 
 describe('ingest', () => {
-  it('goes on by what it knows while the brokers are away, as long as that suffices, and by all rules afterwards', {
-    timeout: 240_000,
-  }, async () => {
+  it('goes on by what it knows while the brokers are away, as long as that suffices, and by all rules afterwards', async () => {
     await pipeline.broker.stop();
     const click = () => ({ ad_id: hot, event_id: `away-${++serial}`, clicked_at: Date.now() });
     await eventually('the rules are not known any more', async () => {
@@ -218,7 +206,7 @@ describe('ingest', () => {
       return response.status === 503 && (await fetch(`${second.url}/readyz`)).status === 503;
     });
     await pipeline.broker.restart();
-    await second.ready(90_000);
+    await second.ready();
     const accepted = click();
     await accept(second, [accepted]);
   });

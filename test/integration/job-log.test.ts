@@ -68,7 +68,7 @@ afterAll(async () => {
 
 async function startSink({ env: store }: TestClickHouse): Promise<Service> {
   const service = stack.use(await startService('aggregator/sink/main.ts', 'SINK_PORT', { ...env, ...store }));
-  await service.ready(60_000);
+  await service.ready();
   return service;
 }
 

@@ -7,9 +7,7 @@ import { eventually } from '../support/wait.ts';
 
 const partitions = 48;
 
-it('shares 48 partitions out as processes come and one is killed, and counts exactly', {
-  timeout: 180_000,
-}, async () => {
+it('shares 48 partitions out as processes come and one is killed, and counts exactly', async () => {
   await using stack = new AsyncDisposableStack();
   const backlog = stack.use(await openBacklog({ clicks: 400_000, lines: 20, ads: 10_000, minutes: 4, partitions }));
   const { admin, names, env } = backlog;

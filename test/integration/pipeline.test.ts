@@ -152,7 +152,7 @@ describe('pipeline', () => {
       await post(stream.take(50));
       await sleep(25);
     }
-    await Promise.all([pipeline.aggregator, pipeline.sink, pipeline.queryApi].map(service => service.ready(60_000)));
+    await Promise.all([pipeline.aggregator, pipeline.sink, pipeline.queryApi].map(service => service.ready()));
     const truth = new Map<string, number>();
     for (const [key, count] of stream.truth) {
       const ad = key.split('|')[0] ?? '';

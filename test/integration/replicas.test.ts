@@ -214,7 +214,7 @@ describe('two replicas', () => {
       `/v1/ads/late/aggregated_count?from=${minute}&to=${minute + 60_000}`,
     );
     expect(count).toBe(late);
-  }, 300_000);
+  });
 
   it('fills one that was emptied from the log, until it is equal row by row, while reads go on', async () => {
     await mayBothBeRead();

@@ -44,14 +44,10 @@ async function startReplay(body: object): Promise<Job> {
 }
 
 const jobEnded = (id: string) =>
-  eventually(
-    `job ${id}`,
-    async () => {
-      const job = await pipeline.get<Job>(`/v1/replays/${id}`).catch(() => undefined);
-      return job !== undefined && !['queued', 'running'].includes(job.state) && job;
-    },
-    120_000,
-  );
+  eventually(`job ${id}`, async () => {
+    const job = await pipeline.get<Job>(`/v1/replays/${id}`).catch(() => undefined);
+    return job !== undefined && !['queued', 'running'].includes(job.state) && job;
+  });
 
 interface Posted {
   readonly ad_id: string;
@@ -116,14 +112,10 @@ describe('clicks posted three days late', () => {
     });
     await post(clicks);
     const postedAt = Date.now();
-    await eventually(
-      'restated',
-      async () => {
-        const { replays } = await pipeline.get<{ replays: Job[] }>('/v1/replays');
-        return (await totalOf(from, to)) === 19_000 && replays.every(job => job.state === 'done');
-      },
-      150_000,
-    );
+    await eventually('restated', async () => {
+      const { replays } = await pipeline.get<{ replays: Job[] }>('/v1/replays');
+      return (await totalOf(from, to)) === 19_000 && replays.every(job => job.state === 'done');
+    });
     console.log(`restated ${((Date.now() - postedAt) / 1_000).toFixed(0)} s after the last late click`);
     expect(Date.now() - postedAt).toBeLessThan(120_000);
     expect(await answered(truth, from, to)).toEqual(truth);
@@ -161,7 +153,7 @@ describe('clicks posted three days late', () => {
 });
 
 describe('a store that is killed while it restates', () => {
-  it('goes on when it is started again, and all is exact', { timeout: 300_000 }, async () => {
+  it('goes on when it is started again, and all is exact', async () => {
     const from = minuteOf(Date.now() - threeDaysMs) + 60 * minuteMs;
     const to = from + 120 * minuteMs;
     const clicks = Array.from({ length: 30_000 }, (_, i) => ({
@@ -181,10 +173,10 @@ describe('a store that is killed while it restates', () => {
     await eventually(`job ${job.id} has begun to write`, async () => (await total()) > 0);
     await pipeline.queryApi.kill();
     await pipeline.restart('queryApi');
-    await pipeline.queryApi.ready(60_000);
+    await pipeline.queryApi.ready();
     expect((await jobEnded(job.id)).state).toBe('done');
-    await eventually('no restatement is left', async () => (await restating()) === undefined, 120_000);
-    await eventually('all counted', async () => (await total()) === clicks.length, 120_000);
+    await eventually('no restatement is left', async () => (await restating()) === undefined);
+    await eventually('all counted', async () => (await total()) === clicks.length);
     expect(await answered(truth, from, to)).toEqual(truth);
   });
 });

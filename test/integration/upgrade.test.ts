@@ -89,7 +89,7 @@ async function openPipeline(prefix: string) {
         await startService(join(directory, main), portKey, { ...env, ...options, [portKey]: port }),
       );
       started.push({ title: `${program} of the release ${version}`, service });
-      if (isReady) await service.ready(60_000);
+      if (isReady) await service.ready();
       return service;
     },
     /** As an operator does before the processes of a release start: only ever forwards. */

@@ -33,7 +33,7 @@ describe('a command', () => {
   it('adclicks tells its version, which is that of the package', async () => {
     for (const flag of ['--version', '-V'])
       expect((await run('query-api/cli/adclicks.js', flag)).stdout).toBe(`${release}\n`);
-  }, 60_000);
+  });
 });
 
 describe('a process that serves', () => {
@@ -47,7 +47,7 @@ describe('a process that serves', () => {
     } finally {
       rmSync(kept, { recursive: true, force: true });
     }
-  }, 60_000);
+  });
 });
 
 describe('a script that takes options', () => {

@@ -117,9 +117,7 @@ describe('the supervisor', () => {
     expect(JSON.parse(ended ?? '')).toMatchObject({ child: 'bad', why: 'stalled', signal: 'SIGALRM' });
   });
 
-  it('ends a process that no longer answers, starts it again, and counts it as silent', {
-    timeout: 60_000,
-  }, async () => {
+  it('ends a process that no longer answers, starts it again, and counts it as silent', async () => {
     const { pids, lines, bad, good, counted } = await supervise(2_000, {});
     await eventually('both are up', async () => (await counted(bad, 'silent')) === 0);
     // It must have been seen alive.

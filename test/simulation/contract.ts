@@ -254,7 +254,7 @@ export function describeBroker(title: string, open: () => Promise<BrokerUnderTes
 /** A commit is decided when it is answered, and visible a moment later; only after a fence is it so at once. */
 async function becomes<T>(probe: () => Promise<T>, expected: T): Promise<void> {
   const isEqual = async () => JSON.stringify(await probe()) === JSON.stringify(expected);
-  await eventually('visible', isEqual, 5_000).catch(() => undefined);
+  await eventually('visible', isEqual).catch(() => undefined);
   expect(await probe()).toEqual(expected);
 }
 

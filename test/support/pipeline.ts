@@ -78,7 +78,7 @@ export async function startTestPipeline(
     ingest: await start('ingest'),
     jobs: await start('jobs'),
   };
-  await Promise.all(Object.values(services).map(service => service.ready(60_000)));
+  await Promise.all(Object.values(services).map(service => service.ready()));
 
   return {
     broker,

@@ -78,7 +78,7 @@ export async function startService(
       return child.pid ?? 0;
     },
     logs: () => log,
-    ready: (timeoutMs = 100_000) =>
+    ready: (timeoutMs = 240_000) =>
       untilReady(
         () => child,
         url,

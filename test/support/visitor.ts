@@ -53,6 +53,8 @@ export async function visit(browser: Browser, url: string, options: BrowserConte
     baseURL: url,
     ...options,
   });
+  // As everywhere (wait.ts): how long a busy machine takes says nothing.
+  context.setDefaultTimeout(240_000);
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on('console', message => {

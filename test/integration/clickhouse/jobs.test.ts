@@ -551,7 +551,6 @@ describe('late clicks of many minutes', () => {
       'all are counted',
       async () =>
         (await countOf('a', '', first, start)).count === 150 && (await countOf('b', '', first, start)).count === 130,
-      200_000,
     );
     const late = await eventually('done', async () => {
       const { body } = await call('GET', '/v1/replays');
@@ -569,9 +568,7 @@ describe('jobs beside each other', () => {
       click({ clickedAt: dayStart + Math.floor(i / perMinute) * minuteMs + (i % perMinute), adId: 'day' }),
     );
 
-  it('let late clicks and a short replay go before the rest of a long one, which then goes on where it was', {
-    timeout: 300_000,
-  }, async () => {
+  it('let late clicks and a short replay go before the rest of a long one, which then goes on where it was', async () => {
     await insertRaw(...day());
     // Turns as short as they can be, and small steps: a day is many of both.
     startJobs({}, { turnMs: 0, pageRows: 10 });
@@ -615,9 +612,7 @@ describe('jobs beside each other', () => {
 });
 
 describe('what has failed', () => {
-  it('is repaired after a restart, though the process ended before it made the repair', {
-    timeout: 60_000,
-  }, async () => {
+  it('is repaired after a restart, though the process ended before it made the repair', async () => {
     await insertRaw(click({ clickedAt: start }), click({ clickedAt: start }));
     await insertCounts({ clicks: 1 });
     startJobs();

@@ -83,7 +83,7 @@ beforeAll(async () => {
   await restate(7, 'hot-1', 'KR', 1, [0, 1]);
   await restate(8, 'ad-3', 'DE', 1, [3]);
   await store.said.requests.append('filter', [filterRow('one')]);
-}, 120_000);
+});
 afterAll(() => store[Symbol.asyncDispose]());
 
 const filterRow = (id: string) => ({
@@ -317,7 +317,7 @@ describe('over two shards', () => {
       expect(row?.n).toBeGreaterThan(150);
     }
     await areSame(Object.values(asked).flat());
-  }, 240_000);
+  });
 
   it('a restatement in both is seen whole, or not at all and later', async () => {
     const path = `/v1/ads/hot-2/aggregated_count?from=${at(20)}&to=${at(21)}`;
@@ -351,7 +351,7 @@ describe('over two shards', () => {
     expect(shards?.body).toMatchObject({ state: 'restated' });
     expect(shards?.body).not.toEqual(before?.body);
     expect(JSON.parse((await waiting).body)).toEqual(shards?.body);
-  }, 60_000);
+  });
 
   it('a statement that names a sharded table by itself is refused, not answered by half', async () => {
     const read = store.replicas.reading(() => store.replicas.clickhouse.query('SELECT count() AS n FROM click_raw'));
@@ -379,7 +379,7 @@ describe('over two shards', () => {
     const back = await store.apis.shards.inject({ url: path, headers: { 'if-none-match': tag ?? '' } });
     expect(back.statusCode).toBe(304);
     await areSame(Object.values(asked).flat());
-  }, 120_000);
+  });
 
   it('a node that was filled as another shard is not read', async () => {
     await store.nodes[0].clickhouse.insert(
@@ -391,5 +391,5 @@ describe('over two shards', () => {
     await expect(store.replicas.reading(async () => 1)).rejects.toThrow(
       /of shard 0 can be read: .* is away \(it holds partition 5, which belongs to shard 1: it was filled for other shards/,
     );
-  }, 60_000);
+  });
 });

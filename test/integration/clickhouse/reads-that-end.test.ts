@@ -42,7 +42,7 @@ beforeAll(async () => {
   watcher = openClickHouse(loadConfig(ClickHouseConfig, server.env), { readers: 4 });
   await migrate(watcher, log);
   await storeClicks(watcher, { clicks, ads: 500, users: 100_000, from, to });
-}, 120_000);
+});
 afterAll(async () => {
   await watcher[Symbol.asyncDispose]();
   await server[Symbol.asyncDispose]();

@@ -60,7 +60,7 @@ beforeAll(async () => {
     await plain.command(tableStatement(statement, plainTables));
     for (const replica of replicas) await replica.command(tableStatement(statement, replicated));
   }
-}, 120_000);
+});
 afterAll(() => stack.disposeAsync());
 
 function opened(env: Record<string, string>): ClickHouse {

@@ -203,7 +203,7 @@ const ranges = fc.array(
 );
 
 describe('what is worked out beforehand', () => {
-  it('answers as the minutes do, whatever is final, restated or about to be', { timeout: 600_000 }, async () => {
+  it('answers as the minutes do, whatever is final, restated or about to be', async () => {
     await fc.assert(
       fc.asyncProperty(
         cellsOf,

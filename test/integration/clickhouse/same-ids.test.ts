@@ -127,7 +127,7 @@ describe('an id under two ads', () => {
     expect(result).toMatchObject({ cells_differing: 1, conflicts: 0, drift: [{ ad_id: 'y', counted: 0, raw: 1 }] });
     const { diff } = await run('replays', { apply: true });
     expect(diff.rows).toMatchObject([{ ad_id: 'y', before: 0, after: 1 }]);
-  }, 60_000);
+  });
 
   it('is one of each to answers from raw clicks, which agree with the counts', async () => {
     await final(0);

@@ -75,7 +75,7 @@ beforeAll(async () => {
     acme: await open('only_acme', adId => ownsAd(tenants.acme, adId)),
     shop: await open('only_shop', adId => ownsAd(tenants.shop, adId)),
   };
-}, 120_000);
+});
 afterAll(() => stack[Symbol.asyncDispose]());
 
 /** A database with the rows of these ads, and a query API over it. */
@@ -301,7 +301,7 @@ describe.each(names)('whatever is asked with the key of tenant %s', name => {
         cursor = `&cursor=${next_cursor}`;
       }
     }
-  }, 60_000);
+  });
 
   it('has numbers: those that a key for all ads gets where there are no others', async () => {
     for (const url of [

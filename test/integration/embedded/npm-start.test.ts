@@ -42,7 +42,7 @@ describe('npm start', () => {
     const ingest = pidIn(join(dataDir, 'children', 'ingest'));
     process.kill(ingest, 'SIGKILL');
     await main.says(/"child":"ingest".*"signal":"SIGKILL","startsAgainInMs":250/);
-    await vi.waitFor(async () => expect(await postClick(ingestUrl)).toBe(202), { timeout: 20_000, interval: 100 });
+    await vi.waitFor(async () => expect(await postClick(ingestUrl)).toBe(202), { timeout: 240_000, interval: 100 });
 
     const queryApiUrl = /query API +(http:\S+)\/docs/.exec(main.output())?.[1] ?? '';
     const runner = async () => {
@@ -54,7 +54,7 @@ describe('npm start', () => {
     const before = await runner();
     process.kill(pidIn(join(dataDir, 'children', 'jobs')), 'SIGKILL');
     await main.says(/"child":"jobs".*"signal":"SIGKILL","startsAgainInMs":250/);
-    await vi.waitFor(async () => expect((await runner()) > before).toBe(true), { timeout: 30_000, interval: 100 });
+    await vi.waitFor(async () => expect((await runner()) > before).toBe(true), { timeout: 240_000, interval: 100 });
 
     const broker = pidIn(join(dataDir, 'kafka', 'broker.pid'));
     const all = [...pids(), broker];
@@ -191,7 +191,7 @@ function spawnMain(env: NodeJS.ProcessEnv): Start {
         if (found) return found;
         throw new Error(`no ${pattern} in: ${output}`);
       },
-      { timeout: 60_000, interval: 50 },
+      { timeout: 240_000, interval: 50 },
     );
   };
   return { child, ended, output: () => output, says };

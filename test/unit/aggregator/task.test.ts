@@ -182,7 +182,7 @@ describe('task', () => {
     expect([task.state, state.commits.length]).toEqual(['restoring', 0]);
     await task.onBatch(batch(7, 5));
     expect(task.state).toBe('running');
-    await eventually('commit', () => state.commits.length === 1, 1_000);
+    await eventually('commit', () => state.commits.length === 1);
     expect(state.commits[0]?.commit.offset).toBe(12);
     const rows = state.commits[0]?.sends.flatMap(s => s.records).map(r => String(r.value)) ?? [];
     expect(rows[0]).toContain(',12,8,0,0]');
@@ -244,7 +244,7 @@ describe('task', () => {
     expect([task.state, state.calls.filter(c => c === 'fence').length]).toEqual(['running', 2]);
     state.now = 1_000;
     await task.onBatch(batch(0, 3));
-    await eventually('commit', () => state.commits.length === 1, 1_000);
+    await eventually('commit', () => state.commits.length === 1);
   });
 
   it('commits early when many clicks wait, and bounds what one transaction holds', async () => {
@@ -262,11 +262,11 @@ describe('task', () => {
     expect(state.commits).toHaveLength(0);
     state.now = 2_000;
     await task.onBatch({ ...batch(3, 3), highWatermark: 9 });
-    await eventually('commit', () => state.commits.length === 1, 1_000);
+    await eventually('commit', () => state.commits.length === 1);
     await task.onBatch({ ...batch(6, 3, 200), highWatermark: 10 });
     state.now = 2_500;
     await task.onBatch(batch(9, 1, 200));
-    await eventually('commit', () => state.commits.length === 2, 1_000);
+    await eventually('commit', () => state.commits.length === 2);
     expect(state.commits.map(c => c.commit.offset)).toEqual([6, 10]);
   });
 
@@ -282,10 +282,10 @@ describe('task', () => {
     await again.start();
     anew.now = 1_000;
     await again.onBatch(broken);
-    await eventually('a new start', () => again.state === 'running' && anew.readFrom === 10, 1_000);
+    await eventually('a new start', () => again.state === 'running' && anew.readFrom === 10);
     anew.now = 2_000;
     await again.onBatch(batch(10, 3));
-    await eventually('commit', () => anew.commits.length === 1, 1_000);
+    await eventually('commit', () => anew.commits.length === 1);
     expect(anew.commits[0]?.commit.offset).toBe(13);
   });
 
@@ -295,7 +295,7 @@ describe('task', () => {
     state.failCommits = 1;
     const records = (from: number) => task.onBatch(batch(from, 100, 500));
     await records(0);
-    await eventually('a new start', () => state.readFrom === 0 && task.state === 'running', 1_000);
+    await eventually('a new start', () => state.readFrom === 0 && task.state === 'running');
     await records(0);
     expect(state.commits.map(c => c.commit.offset)).toEqual([40]);
     await records(100);

@@ -41,7 +41,7 @@ it('keep clicks in the directory, and the next process sends them', async () => 
   expect(files().length).toBeGreaterThan(0);
   const sent: Click[] = [];
   await using _links = await open(env, async lines => void sent.push(...clicksOf(lines)));
-  await eventually('the spool is empty', () => files().length === 0, 10_000);
+  await eventually('the spool is empty', () => files().length === 0);
   expect(sent).toEqual(kept);
 });
 

@@ -88,7 +88,7 @@ describe('a process that watches them', () => {
     await eventually('asked', () => watch.counts !== undefined);
     expect([watch.isJudged, watch.difference]).toEqual([false, undefined]);
     Object.assign(recorded, { value: 4, isRead: true });
-    await eventually('judged', () => watch.isJudged, 10_000);
+    await eventually('judged', () => watch.isJudged);
     expect(watch.difference).toBeUndefined();
   });
 
@@ -112,7 +112,7 @@ describe('a process that watches them', () => {
     await eventually('asked', () => watch.counts !== undefined);
     expect(watch.difference).toBeUndefined();
     topics.aggregates = 4;
-    await eventually('heard', () => watch.difference?.includes('aggregates has 4'), 10_000);
+    await eventually('heard', () => watch.difference?.includes('aggregates has 4'));
     topics.aggregates = 12;
     await eventually('mended', () => watch.difference === undefined);
   });

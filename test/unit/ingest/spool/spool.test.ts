@@ -105,7 +105,7 @@ afterEach(async () => {
   for (const spool of open.splice(0)) await spool[Symbol.asyncDispose]();
 });
 
-const isEmpty = (disk: Disk) => eventually('the spool is empty', async () => disk.files.size === 0, 10_000);
+const isEmpty = (disk: Disk) => eventually('the spool is empty', async () => disk.files.size === 0);
 
 describe('a click in the spool', () => {
   it('is sent when Kafka is back, in the order of the clicks, and then removed', async () => {
