@@ -24,6 +24,9 @@ async function start(env: Readonly<Record<string, string>> = {}): Promise<Servic
   return service;
 }
 
+/** It is at work on a request that takes long. */
+const begun = (service: Service) => eventually('it is begun', () => service.logs().includes('"begun"'));
+
 function keepAlive(): Agent {
   const agent = new Agent({ keepAlive: true, maxSockets: 4 });
   agents.push(agent);
@@ -76,7 +79,7 @@ describe('a process that was told to stop', () => {
     });
     // Keeps the listener open while the others are being refused.
     const longest = ask(`${service.url}/slow?ms=4000`, { agent: keepAlive() });
-    await sleep(300);
+    await begun(service);
     const ended = service.stop();
     for (const outcomes of await Promise.all(clients)) {
       const last = outcomes.pop();
@@ -93,7 +96,7 @@ describe('a process that was told to stop', () => {
   it('lets a client that is still sending a large body read why it is refused', async () => {
     const service = await start();
     const longest = ask(`${service.url}/slow?ms=4000`, { agent: keepAlive() });
-    await sleep(200);
+    await begun(service);
     const ended = service.stop();
     await eventually('it stops', () => service.logs().includes('"stopping"'));
     const body = Buffer.from(JSON.stringify('x'.repeat(4 << 20)));
@@ -105,7 +108,7 @@ describe('a process that was told to stop', () => {
   it('ends what would never end by itself with a last word', async () => {
     const service = await start();
     const events = ask(`${service.url}/events`, { agent: keepAlive() });
-    await sleep(200);
+    await begun(service);
     const ended = service.stop();
     expect(await events).toMatchObject({ status: 200, body: 'first\nlast\n' });
     expect(await ended).toBe(0);
@@ -123,7 +126,7 @@ describe('a process that was told to stop', () => {
   it('cuts off what takes longer than the limit, names it, and still closes in order', async () => {
     const service = await start({ DRAIN_TIMEOUT_MS: '1000' });
     const longest = ask(`${service.url}/slow?ms=60000`, { agent: keepAlive() });
-    await sleep(200);
+    await begun(service);
     expect(await service.stop()).toBe(0);
     expect((await longest).failed).toBe('ECONNRESET');
     expect(service.logs()).toMatch(/"requests":\["GET \/slow"\],"msg":"requests cut off/);
@@ -144,7 +147,7 @@ describe('a process that was told to stop', () => {
     const child = await startSupervised({ program, env, onLine: line => lines.push(line) });
     await eventually('it listens', () => lines.some(line => line.includes('"listening"')));
     const longest = ask(`http://127.0.0.1:${port}/slow?ms=3000`, { agent: keepAlive() });
-    await sleep(200);
+    await eventually('it is begun', () => lines.some(line => line.includes('"begun"')));
     process.kill(child.pid, 'SIGTERM');
     await sleep(800);
     process.kill(child.pid, 'SIGTERM');
@@ -159,7 +162,7 @@ describe('a process that was told to stop', () => {
     await sleep(700);
     expect((await ask(`${service.url}/slow`, { agent: anew() })).status).toBe(200);
     const longest = ask(`${service.url}/slow?ms=60000`, { agent: keepAlive() });
-    await sleep(100);
+    await begun(service);
     expect(await service.stop()).toBe(1);
     expect((await longest).failed).toBe('ECONNRESET');
     expect(service.logs()).toContain('asked to stop a second time: ending at once');

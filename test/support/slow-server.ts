@@ -33,6 +33,7 @@ await runProcess(log, async (stop, life) => {
   });
   const querystring = Type.Object({ ms: Type.Integer({ default: 0 }) });
   http.get('/slow', { schema: { querystring } }, async request => {
+    if (request.query.ms > 500) log.info('begun');
     await sleep(request.query.ms);
     return { done: true };
   });
@@ -40,6 +41,7 @@ await runProcess(log, async (stop, life) => {
   http.get('/events', (_request, reply) => {
     const stream = new Readable({ read: () => undefined });
     stream.push('first\n');
+    log.info('begun');
     onDrain(http, () => {
       stream.push('last\n');
       stream.push(null);
