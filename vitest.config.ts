@@ -14,7 +14,7 @@ const patient = { testTimeout: 900_000, hookTimeout: 900_000 };
  */
 const native = { experimental: { viteModuleRunner: false, nodeLoader: false } };
 /**
- * For every Java that a test starts, but the one for the brokers of all (test/support/many-brokers.ts): its first compiler alone. What the second one saves a broker in a minute is less than
+ * For every Java that a test starts: its first compiler alone. What the second one saves a broker in a minute is less than
  * it costs: half of the broker's CPU time (test/COSTS.md).
  */
 const env = { JDK_JAVA_OPTIONS: '-XX:TieredStopAtLevel=1' };

@@ -88,8 +88,9 @@ describe('the quota of a key', () => {
     key = await made({ clicks_per_second: perSecond, burst_seconds: 1 });
     await eventually('it is drained', async () => (await post(alone, key, 50)).status === 429);
     const { sum, seconds } = await flood([alone], key, 4_000);
-    expect(sum).toBeGreaterThan(0.6 * perSecond * seconds);
     expect(sum).toBeLessThanOrEqual(perSecond * (seconds + 1) + batch);
+    // Only who asks for more than the quota sees all of it: a busy machine may need several attempts.
+    await eventually('it is all there', async () => (await flood([alone], key, 3_000)).perSecond > 0.85 * perSecond);
   });
 
   it('is split among two, so that together they accept no more than one', async () => {
@@ -99,7 +100,8 @@ describe('the quota of a key', () => {
     const { sum, seconds, accepted } = await flood([one!, two], key, 8_000);
     // What it has after a pause, what comes back, a second of the newcomer's share, and what a batch of each overdraws.
     expect(sum).toBeLessThanOrEqual(perSecond * (1 + seconds + 0.5) + 2 * batch);
-    expect(sum).toBeGreaterThan(0.5 * perSecond * seconds);
+    // More than the half of one of them: both together have more than each alone. A busy machine may need several attempts.
+    await eventually('it is used', async () => (await flood([one!, two], key, 4_000)).perSecond > 0.6 * perSecond);
     for (const clicks of accepted) expect(clicks).toBeGreaterThan(0);
   });
 
