@@ -1,4 +1,7 @@
 /** What the running processes say of themselves: metrics, as alerts and panels ask for them; log lines; traces. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { alerts, documented, panels } from '../support/monitoring.ts';
 import { startTestPipeline, type TestPipeline } from '../support/pipeline.ts';
@@ -20,8 +23,14 @@ const services = () => ({
   jobs: pipeline.jobs,
 });
 
+/** So that there is a file that ingest follows. */
+const files = mkdtempSync(join(tmpdir(), 'observability-'));
+const linkKeys = join(files, 'link-keys.json');
+
 beforeAll(async () => {
+  writeFileSync(linkKeys, JSON.stringify({ keys: [{ id: 'one', secret: 'a'.repeat(43) }] }), { mode: 0o600 });
   pipeline = await startTestPipeline({
+    INGEST_LINK_KEYS_FILE: linkKeys,
     LOG_LEVEL: 'debug',
     CONSERVATION_INTERVAL_MS: '1000',
     // Read, though nothing asks for it: a broker without SASL.
@@ -41,7 +50,10 @@ beforeAll(async () => {
     return conservation.counted === 3 && conservation.rows?.checked_at;
   });
 });
-afterAll(() => pipeline?.[Symbol.asyncDispose]());
+afterAll(async () => {
+  await pipeline?.[Symbol.asyncDispose]();
+  rmSync(files, { recursive: true });
+});
 
 describe('metrics', () => {
   let series: Series[];
