@@ -57,7 +57,7 @@ export function auditRequests(http: Http, { trail, clients, personalParameters =
   });
   /** Its cookie is not sent if that cannot be recorded. */
   const signedIn = async (request: FastifyRequest, reply: FastifyReply) => {
-    const isSignIn = request.routeOptions.config.audit === 'sign-in' && request.apiKey && reply.statusCode < 300;
+    const isSignIn = request.routeOptions.config.audit === 'sign-in' && request.apiKey && reply.statusCode < 400;
     if (!isSignIn) return undefined;
     try {
       return await trail.read(askedBy(request, clients, 'sign-in'));
@@ -107,7 +107,7 @@ function askedBy(
   const { params, query, body, raw, method, routeOptions } = request;
   return {
     kind,
-    ...{ by, name, subject: '' },
+    ...{ by, name, subject: request.subject },
     action: `${method} ${routeOptions.url}`,
     // Of a refused request nothing was checked yet.
     parameters: kind === 'refused' ? recordedParameters(params) : recordedParameters(params, query, body),

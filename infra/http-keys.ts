@@ -16,7 +16,8 @@ import type { Clients } from './http-clients.ts';
 import type { Http } from './http-instance.ts';
 import { refuseOtherSites, requireOwnPage, type SessionCookies } from './http-sessions.ts';
 import type { Key } from './keys/key-book.ts';
-import type { KeyGate } from './keys/key-gate.ts';
+import { type KeyGate, keyRefusedWith } from './keys/key-gate.ts';
+import { subjectIn } from './keys/person-session.ts';
 import { publicScope, type Scope, scopes } from './keys/scopes.ts';
 import { tenantOf } from './keys/tenant.ts';
 import { Problem } from './problem.ts';
@@ -39,6 +40,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The key of the request, or of its session. Undefined if it came without one and needed none. */
     apiKey: Key | undefined;
+    /** The person whose session it is, as records name them; empty: not known. Only where `apiKey` is known. */
+    subject: string;
   }
 }
 
@@ -58,6 +61,7 @@ export interface GuardedRoutes {
 /** Must be called before any route is registered. */
 export function requireScopes(http: Http, { keys, openPages = [] }: GuardedRoutes): void {
   http.decorateRequest('apiKey', undefined);
+  http.decorateRequest('subject', '');
   http.addHook('onRoute', route => {
     const isPage = openPages.some(page => route.url === page || route.url.startsWith(`${page}/`));
     if (route.config?.scope === undefined && isPage) route.config = { ...route.config, scope: 'open' };
@@ -94,8 +98,12 @@ export function admission(
     const inSession = (text: string) => {
       requireOwnPage(request.raw);
       try {
-        return keys.admitSession(text, needed, client, asked);
+        const key = keys.admitSession(text, needed, client, asked);
+        // Only of a session that was looked at: where keys are off, the text may say anything.
+        if (key !== undefined) request.subject = subjectIn(text);
+        return key;
       } catch (error) {
+        if (error instanceof Problem && keyRefusedWith(error) !== undefined) request.subject = subjectIn(text);
         if (error instanceof Problem && error.status === 401 && sessions !== undefined)
           reply.header('set-cookie', sessions.remove(request.raw));
         throw error;

@@ -1,4 +1,5 @@
 /** The query API: it answers counts, top lists, series and the state of the pipeline over HTTP, and takes jobs. */
+import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import swaggerUi from '@fastify/swagger-ui';
 import { type AuditTrail, noTrail } from '../infra/audit/audit-trail.ts';
@@ -20,6 +21,7 @@ import { keysAtQuota } from '../infra/key-quotas/keys-at-quota.ts';
 import { keyModeOf } from '../infra/keys/config.ts';
 import { KeyBook } from '../infra/keys/key-book.ts';
 import { createKeyGate, type KeyGate, type KnownKeys, unreadKeys } from '../infra/keys/key-gate.ts';
+import { createPersonSessionCheck } from '../infra/keys/person-session.ts';
 import { regionOf } from '../infra/keys/region.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
@@ -47,6 +49,7 @@ import type { Partitions } from './log/partitions.ts';
 import { patientLog } from './log/patient-log.ts';
 import type { RequestLog } from './log/request-log.ts';
 import type { ValidityRulesLog } from './log/validity-rules.ts';
+import { oidcOf } from './oidc/oidc-config.ts';
 import { oneReplica, type Replicas } from './replicas/replicas.ts';
 import { routeAds } from './routes/ads/ad-routes.ts';
 import { routeAudit } from './routes/audit/audit.ts';
@@ -62,6 +65,7 @@ import { readLive } from './routes/live/live-reading.ts';
 import { routePipeline } from './routes/pipeline/pipeline-routes.ts';
 import type { StatusDeps } from './routes/pipeline/status.ts';
 import { type RulesRoutesDeps, routeRules } from './routes/rules/rules.ts';
+import { type OidcSignInDeps, routeOidcSignIn } from './routes/session/oidc-sign-in.ts';
 import { routeSession, type SessionRoutesDeps } from './routes/session/session.ts';
 import { type AdStoresOptions, openAdStores } from './store/ad-store.ts';
 import { openStore, type StoreOptions } from './store/open-store.ts';
@@ -114,7 +118,7 @@ export async function buildQueryApi({
   now,
   countedLog,
   routing = () => Promise.resolve({ rules: [], partitionRules: [], versions: [] }),
-  keys = { ...unreadKeys, book: new KeyBook(), readToEnd: unasked },
+  keys: known = { ...unreadKeys, book: new KeyBook(), readToEnd: unasked },
   appendKeyChange = unasked,
   quotaShares = wholeQuotas,
   audit = noTrail,
@@ -139,6 +143,8 @@ export async function buildQueryApi({
   });
   const clients = createClients({ proxies: trustedProxiesOf(config) });
   const { quotas, rawSeconds, withinQuotas, reportingToo } = keyLimitsOf(config, { clients, quotaShares, log });
+  const oidc = oidcOf(config);
+  const keys = oidc ? withPersons(known, oidc.sessionKey) : known;
   const keyGate = createKeyGate({ mode: keyModeOf(config), keys, region: regionOf(config), now });
   const signIn = signInOf(config, keyGate, clients);
   const http = await createHttp({
@@ -164,7 +170,7 @@ export async function buildQueryApi({
     ...{ ...store, config, clients, replicas, nodes, nodePositions: patient.nodePositions },
     ...{ stalls, logEnds, live, partitions, validityRules, requests, now, wait },
     ...{ keyBook: keys.book, readKeysToEnd: keys.readToEnd, appendKeyChange },
-    ...{ storeFor, routing: splitAds, ...signIn },
+    ...{ storeFor, routing: splitAds, ...signIn, oidc, log, isOverTls: clients.isOverTls },
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
     keptForms: createKeptForms(privacyKeysOf(config)),
     ...{ maxOpen: config.JOBS_MAX_OPEN, maxOpenPerClient: config.JOBS_MAX_OPEN_PER_CLIENT, quotas, rawSeconds },
@@ -247,6 +253,12 @@ function keyLimitsOf(
   };
 }
 
+/** Sessions of persons are looked at, too. */
+function withPersons(keys: NonNullable<QueryApiDeps['keys']>, sessionKey: KeyObject) {
+  const checkSession = createPersonSessionCheck(sessionKey, id => keys.book.get(id), keys.checkSession);
+  return { ...keys, checkSession };
+}
+
 /** What routes need for browsers that are signed in. */
 function signInOf(config: QueryApiConfig, keyGate: KeyGate, clients: Clients) {
   const sessions = sessionCookies(clients.isOverTls);
@@ -277,7 +289,8 @@ type Version1Deps = Parameters<typeof routeAds>[1] &
   Parameters<typeof routeAudit>[1] &
   RulesRoutesDeps &
   KeyRoutesDeps &
-  SessionRoutesDeps & { readonly replicas: Replicas; readonly rawSeconds: RawSeconds };
+  SessionRoutesDeps &
+  OidcSignInDeps & { readonly replicas: Replicas; readonly rawSeconds: RawSeconds };
 
 /**
  * The page loads nothing from other hosts. `upgrade-insecure-requests` is left out, because the page may be served over
@@ -314,6 +327,7 @@ function routeVersion1(http: Http, deps: Version1Deps): void {
   routeKeys(http, deps);
   routeAudit(http, deps);
   routeSession(http, deps);
+  routeOidcSignIn(http, deps);
   for (const [url, allowed] of [...paths]) refuseOtherMethods(http, url, allowed);
 }
 

@@ -12,6 +12,7 @@ import { TlsConfig } from '../infra/tls/config.ts';
 import { type TrustedProxies, trustedProxies } from '../infra/trusted-proxies.ts';
 import { HotAdConfig } from '../ingest/hot-ads/rule.ts';
 import { PrivacyKeyConfig } from '../ingest/privacy/privacy-config.ts';
+import { OidcConfig } from './oidc/oidc-config.ts';
 
 export const QueryApiConfig = Type.Object({
   ...ProcessConfig.properties,
@@ -22,6 +23,7 @@ export const QueryApiConfig = Type.Object({
   ...HotAdConfig.properties,
   ...ClickHouseConfig.properties,
   ...PrivacyKeyConfig.properties,
+  ...OidcConfig.properties,
   QUERY_API_PORT: Type.Integer({
     default: 8081,
     minimum: 0,

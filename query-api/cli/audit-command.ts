@@ -11,6 +11,7 @@ interface AuditOptions extends ServiceOptions {
   readonly from?: string;
   readonly to?: string;
   readonly key?: string;
+  readonly subject?: string;
   readonly action?: string;
   readonly kind?: 'act' | 'read' | 'refused' | 'sign-in';
   readonly limit: number;
@@ -31,6 +32,7 @@ export function auditCommand(): Command {
     .option('--from <time>', 'only entries since then: RFC 3339 or epoch ms', timeOf)
     .option('--to <time>', 'only entries before then', timeOf)
     .option('--key <id>', 'only what was asked for with this key')
+    .option('--subject <subject>', 'only what this person has asked for, who was signed in by an identity provider')
     .option('--action <action>', 'only this, such as "POST /v1/replays"')
     .addOption(new Option('--kind <kind>', 'only this kind').choices(['act', 'read', 'refused', 'sign-in']))
     .option('--limit <n>', 'entries to show, the newest', wholeNumber(1, 10_000), 50)
@@ -52,14 +54,14 @@ export function auditCommand(): Command {
 }
 
 async function* pagesOf(
-  { from, to, key, action, kind, ...given }: AuditOptions,
+  { from, to, key, action, kind, subject, ...given }: AuditOptions,
   most: number,
 ): AsyncGenerator<readonly Entry[]> {
   const client = clientOf(given);
   let cursor: string | undefined;
   let left = most;
   do {
-    const query = { from, to, key, action, kind, cursor, limit: Math.min(pageSize, left) };
+    const query = { from, to, key, action, kind, subject, cursor, limit: Math.min(pageSize, left) };
     const page = await client.ask('listAudit', { query });
     yield page.entries;
     left -= page.entries.length;
@@ -75,16 +77,18 @@ export function auditText({ entries }: { readonly entries: readonly Entry[] }, s
       { title: 'at' },
       { title: 'by' },
       { title: 'name' },
+      { title: 'subject' },
       { title: 'from' },
       { title: 'action' },
       { title: 'status' },
       { title: 'requests', isNumber: true },
       { title: 'parameters' },
     ],
-    entries.map(({ at, by, name, from, action, status, requests, parameters }) => [
+    entries.map(({ at, by, name, subject, from, action, status, requests, parameters }) => [
       shortTime(at),
       by,
       printed(name ?? ''),
+      printed(subject ?? ''),
       from ?? '',
       action,
       status === null ? 'unknown' : status < 400 ? style.good(String(status)) : style.bad(String(status)),

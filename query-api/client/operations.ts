@@ -1350,6 +1350,8 @@ export interface Operations {
       readonly keys: 'required' | 'optional' | 'off';
       /** the region in which this service is (`REGION`); null: none */
       readonly region: string | null;
+      /** whether persons can sign in with an identity provider: a browser goes to `/v1/session/oidc` */
+      readonly identity_provider: boolean;
       /** the scopes that requests of this browser have */
       readonly may: readonly string[];
       /** the key with which the browser is signed in; null: it is not signed in */
@@ -1560,6 +1562,8 @@ export interface Operations {
             readonly key?: string | undefined;
             /** Only this action, as it stands in an entry. */
             readonly action?: string | undefined;
+            /** Only what this person has asked for, as `subject` of an entry. */
+            readonly subject?: string | undefined;
             /** Only this kind. */
             readonly kind?: 'act' | 'read' | 'refused' | 'sign-in' | undefined;
             /** The most entries on one page. */
@@ -1582,7 +1586,7 @@ export interface Operations {
         readonly by: string;
         /** The label of the key. */
         readonly name: string | null;
-        /** The person, as an identity provider names them. Null: not known. */
+        /** The person who was signed in, as the identity provider names them: its `sub`, or a hash if that is a mail address. Null: not known. */
         readonly subject: string | null;
         /** The address of the client (of IPv6: a /64). Null: several, or it was not done over HTTP. */
         readonly from: string | null;
@@ -2373,6 +2377,8 @@ export interface Operations {
       readonly keys: 'required' | 'optional' | 'off';
       /** the region in which this service is (`REGION`); null: none */
       readonly region: string | null;
+      /** whether persons can sign in with an identity provider: a browser goes to `/v1/session/oidc` */
+      readonly identity_provider: boolean;
       /** the scopes that requests of this browser have */
       readonly may: readonly string[];
       /** the key with which the browser is signed in; null: it is not signed in */
@@ -2395,6 +2401,8 @@ export interface Operations {
       readonly keys: 'required' | 'optional' | 'off';
       /** the region in which this service is (`REGION`); null: none */
       readonly region: string | null;
+      /** whether persons can sign in with an identity provider: a browser goes to `/v1/session/oidc` */
+      readonly identity_provider: boolean;
       /** the scopes that requests of this browser have */
       readonly may: readonly string[];
       /** the key with which the browser is signed in; null: it is not signed in */

@@ -8,7 +8,7 @@ import { duration, local, number, shownZone, showTimesIn } from './format.js';
 import { listen, startLive, stopLive, watchLive } from './live.js';
 import { createAccount } from './parts/account.js';
 import { createBanner } from './parts/banner.js';
-import { followSession, loadSession, may, needsSignIn } from './session.js';
+import { comeBack, followSession, loadSession, may, needsSignIn } from './session.js';
 import * as overview from './views/overview.js';
 import { isZone, offsetText, ownZone } from './zone.js';
 
@@ -192,6 +192,7 @@ listen((event, state) => {
 
 watchLive();
 followSession();
+comeBack();
 await loadSession();
 isStarted = true;
 follow();

@@ -11,11 +11,14 @@ let session = {
   keys: 'optional',
   may: ['ingest', 'read', 'read:personal', 'operate'],
   region: null,
+  identity_provider: false,
   key: null,
   until: null,
 };
 let wasSignedIn = false;
 let isWanted = false;
+/** Why the identity provider has not signed somebody in. @type {string | null} */
+let fault = null;
 /** @type {Promise<void> | undefined} */
 let asking;
 
@@ -60,6 +63,28 @@ export function followSession() {
   onUnauthorized(loadSession);
 }
 
+/**
+ * The address to which a browser comes back from the identity provider has no room for the one that was left, so the page
+ * remembers that by itself, for this tab. Nobody else can say where to go.
+ */
+export function leaveForProvider() {
+  sessionStorage.setItem(leftAddress, location.search);
+}
+
+/** A word for why the identity provider has not signed somebody in, if that was so. */
+export const providerFault = () => fault;
+
+/** Goes on where it was left. Whoever was not signed in is told why. */
+export function comeBack() {
+  const left = sessionStorage.getItem(leftAddress);
+  sessionStorage.removeItem(leftAddress);
+  fault = new URLSearchParams(location.search).get('sign-in');
+  isWanted = fault !== null;
+  if (left !== null || isWanted) history.replaceState(null, '', `/${left ?? ''}`);
+}
+
+const leftAddress = 'adclicks left for the identity provider';
+
 async function ask() {
   try {
     take(await get('/v1/session'));
@@ -73,7 +98,10 @@ function take(next, { isAsked = false } = {}) {
   const before = session;
   session = next;
   wasSignedIn = next.key !== null || (wasSignedIn && !isAsked);
-  if (next.key !== null) isWanted = false;
+  if (next.key !== null) {
+    isWanted = false;
+    fault = null;
+  }
   const isSame =
     JSON.stringify([before.keys, before.key, before.may]) === JSON.stringify([next.keys, next.key, next.may]);
   if (!isSame) dispatchEvent(new Event('session'));

@@ -29,13 +29,14 @@ export interface WantedEntries extends TimeRange {
   readonly askedBy?: string | undefined;
   readonly action?: string | undefined;
   readonly kind?: string | undefined;
+  readonly subject?: string | undefined;
 }
 
 export function createAuditRecords(clickhouse: Reader, { timeoutMs }: { readonly timeoutMs: number }) {
   return {
     /** Returns entries from newest to oldest, those behind `after`. */
     async list(
-      { from, to, askedBy, action, kind }: WantedEntries,
+      { from, to, askedBy, action, kind, subject }: WantedEntries,
       after: AuditPlace | undefined,
       limit: number,
     ): Promise<StoredEntry[]> {
@@ -53,7 +54,8 @@ export function createAuditRecords(clickhouse: Reader, { timeoutMs }: { readonly
            WHERE at >= fromUnixTimestamp64Milli(${from}, 'UTC') AND at < fromUnixTimestamp64Milli(${until}, 'UTC')
              ${askedBy === undefined ? noSql : sql`AND asked_by = ${askedBy}`}
              ${action === undefined ? noSql : sql`AND action = ${action}`}
-             ${kind === undefined ? noSql : sql`AND kind = ${kind}`} ${behind}
+             ${kind === undefined ? noSql : sql`AND kind = ${kind}`}
+             ${subject === undefined ? noSql : sql`AND subject = ${subject}`} ${behind}
            ORDER BY at DESC, id DESC LIMIT ${limit}
          ) ORDER BY t DESC, id DESC ${settingsOf(limit, timeoutMs)}`,
       );

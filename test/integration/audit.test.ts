@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
+import { freePort } from '../../infra/embedded/ports.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createLog } from '../../infra/log.ts';
@@ -10,12 +11,14 @@ import { names } from '../../infra/topics.ts';
 import { adclicks } from '../support/adclicks.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createTables, startTestClickHouse, type TestClickHouse } from '../support/clickhouse.ts';
+import { signInAtProvider, startIdentityProvider } from '../support/identity-provider.ts';
 import { planted, type Service, startService } from '../support/service.ts';
 import { eventually } from '../support/wait.ts';
 
 interface Entry {
   readonly kind: string;
   readonly by: string;
+  readonly subject: string | null;
   readonly from: string | null;
   readonly action: string;
   readonly parameters: Readonly<Record<string, string>>;
@@ -124,7 +127,7 @@ describe('what was done', () => {
   it('is shown and exported by adclicks, whole, however many pages that takes', async () => {
     const shown = await cli('audit', '--kind', 'act');
     expect(shown).toMatchObject({ code: 0 });
-    expect(shown.stdout).toMatch(/^at +by +name +from +action/);
+    expect(shown.stdout).toMatch(/^at +by +name +subject +from +action/);
     expect(shown.stdout).toContain('adclicks-server write-off');
     expect(shown.stdout).toContain('note=disk of 12 May');
     const [head, ...rows] = (await cli('audit', '--export', 'csv', '--kind', 'act')).stdout.trim().split('\n');
@@ -149,6 +152,43 @@ describe('what was done', () => {
     await eventually('it is complete', async () => (await of())[0]?.[0] === 25);
     expect(await of()).toEqual([[25, 200]]);
   });
+
+  it('names the person whom an identity provider has signed in, for as long as the key of the group is in force', async () => {
+    const port = await freePort();
+    const publicUrl = `http://127.0.0.1:${port}`;
+    await using provider = await startIdentityProvider(publicUrl, { ann: { groups: ['operators'] } });
+    const wanted = { label: 'role: operators', scopes: ['admin'] };
+    const role = JSON.parse((await ask('POST', '/v1/keys', { body: wanted })).text) as { id: string };
+    await using service = await startService('query-api/main.ts', 'QUERY_API_PORT', {
+      ...{ KAFKA_BROKERS: broker.brokers, API_KEYS: 'required', ...clickHouse.env, QUERY_API_PORT: `${port}` },
+      ...provider.settingsFor(`operators=${role.id}`),
+    });
+    await service.ready();
+    const begun = await fetch(`${publicUrl}/v1/session/oidc`, { redirect: 'manual' });
+    const back = await signInAtProvider(begun.headers.get('location') ?? '', 'ann');
+    const cookieOf = (response: Response, name: string) =>
+      response.headers
+        .getSetCookie()
+        .find(text => text.startsWith(`${name}=`))
+        ?.split(';')[0] ?? '';
+    const headers = { cookie: cookieOf(begun, 'adclicks_sign_in') };
+    const signedIn = await fetch(back, { redirect: 'manual', headers });
+    const cookie = cookieOf(signedIn, 'adclicks_session');
+    const status = async () => (await fetch(`${publicUrl}/v1/keys`, { headers: { cookie } })).status;
+    expect(await status()).toBe(200);
+    await eventually('both are there', async () => (await entriesOf('&subject=ann')).length === 2);
+    expect(await entriesOf('&subject=ann')).toMatchObject([
+      { kind: 'read', by: role.id, subject: 'ann', action: 'GET /v1/keys' },
+      { kind: 'sign-in', by: role.id, subject: 'ann', action: 'GET /v1/session/oidc/callback' },
+    ]);
+    expect(await entriesOf('&subject=bob')).toEqual([]);
+    const shown = (await cli('audit', '--subject', 'ann', '--json')).stdout;
+    expect((JSON.parse(shown) as { entries: Entry[] }).entries.map(({ subject }) => subject)).toEqual(['ann', 'ann']);
+    // By another process, of which this one learns through the log.
+    expect((await ask('DELETE', `/v1/keys/${role.id}`)).status).toBe(200);
+    await eventually('the session is over', async () => (await status()) === 401);
+    expect(service.logs()).not.toMatch(/ann@|client_secret/);
+  });
 });
 
 describe('while Kafka is away', () => {
@@ -164,6 +204,6 @@ describe('while Kafka is away', () => {
     await broker.restart();
     await eventually('it is read again', async () => (await ask('GET', '/v1/quarantine')).status === 200);
     const { keys } = JSON.parse((await ask('GET', '/v1/keys')).text) as { keys: { label: string }[] };
-    expect(keys.map(({ label }) => label)).toEqual(['reader', 'first']);
+    expect(keys.map(({ label }) => label)).toEqual(['role: operators', 'reader', 'first']);
   });
 });

@@ -28,6 +28,7 @@ export interface DashboardServer extends AsyncDisposable {
 export async function startDashboard(
   env: NodeJS.ProcessEnv = {},
   deps: Partial<Pick<QueryApiDeps, 'keys' | 'appendKeyChange'>> = {},
+  port = 0,
 ): Promise<DashboardServer> {
   await using stack = new AsyncDisposableStack();
   const store = stack.use(await startClickHouseNode());
@@ -51,7 +52,7 @@ export async function startDashboard(
     ...deps,
   });
   stack.defer(() => http.close());
-  const url = await listen(http, '127.0.0.1', 0);
+  const url = await listen(http, '127.0.0.1', port);
   const insert = async (table: string, rows: readonly object[]) =>
     await clickhouse.insert(table, rows.map(row => JSON.stringify(row)).join('\n'));
 

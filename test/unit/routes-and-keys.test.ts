@@ -90,6 +90,8 @@ const table: Readonly<Record<'ingest' | 'query-api', Readonly<Record<string, Exp
     'GET /v1/rules': read,
     'POST /v1/rules': operate,
     'GET /v1/session': 'open',
+    'GET /v1/session/oidc': 'open',
+    'GET /v1/session/oidc/callback': 'open',
     'POST /v1/session': 'open',
     'DELETE /v1/session': 'open',
     'GET /v1/status': read,
@@ -129,6 +131,7 @@ const parameters: Readonly<Record<string, 'personal' | 'not'>> = {
         'prefix',
         'reason',
         'strict',
+        'subject',
       ],
       ...['timezone', 'to', 'uniques', 'window'],
       // Of pixels: event id, time.

@@ -4,7 +4,7 @@
  */
 import { messageOf } from '../api.js';
 import { h } from '../dom.js';
-import { currentSession, isOver, signIn, wantSignIn } from '../session.js';
+import { currentSession, isOver, leaveForProvider, providerFault, signIn, wantSignIn } from '../session.js';
 
 /** @param {HTMLElement} root */
 export function mount(root) {
@@ -14,7 +14,8 @@ export function mount(root) {
   });
   const message = h('div', { role: 'status' });
   const button = h('button', { class: 'main' }, 'Sign in');
-  const { keys } = currentSession();
+  const { keys, identity_provider } = currentSession();
+  const fault = providerFault();
   const isNeeded = keys === 'required';
   const form = h(
     'form',
@@ -53,7 +54,9 @@ export function mount(root) {
         'div',
         { class: 'body' },
         isOver() && h('p', { class: 'notice warn', role: 'status' }, over),
-        h('p', {}, sentences[keys]),
+        fault !== null && h('p', { class: 'notice bad', role: 'alert' }, faults.get(fault) ?? faults.get('refused')),
+        identity_provider && providerLink(),
+        h('p', {}, identity_provider && isNeeded ? orByKey : sentences[keys]),
         !isSecureContext && h('p', { class: 'notice warn' }, inClear),
         form,
       ),
@@ -63,6 +66,36 @@ export function mount(root) {
   return { update: () => undefined, close: () => root.replaceChildren() };
 }
 
+/** It leads to a page of others, so it is a link and no button. */
+const providerLink = () =>
+  h(
+    'p',
+    {},
+    h(
+      'a',
+      { class: 'button main', href: '/v1/session/oidc', onclick: leaveForProvider },
+      'Sign in with your organisation',
+    ),
+  );
+
+/** By the word with which the query API leads back here. */
+const faults = new Map([
+  ['denied', 'The identity provider has not signed you in.'],
+  [
+    'refused',
+    'This sign-in could not be ended: it took too long, was ended before, or was begun elsewhere. Begin it again.',
+  ],
+  ['away', 'The identity provider does not answer at the moment. Try again in a while.'],
+  [
+    'unmapped',
+    'The identity provider knows you, but nobody has allowed your groups to use this service. Ask whoever runs it: the setting is OIDC_GROUP_KEYS.',
+  ],
+  [
+    'ended',
+    'The API key that stands for your group was revoked or has expired, so nobody of it can sign in. Ask whoever runs this service.',
+  ],
+]);
+
 const over =
   'You are signed out: the session is over, or its API key has expired, or was revoked or rotated. Sign in to go on where you were.';
 const sentences = {
@@ -70,6 +103,7 @@ const sentences = {
   optional: 'Here an API key is needed only to manage keys. With one, this page does only what the key may do.',
   off: 'Here an API key is needed only to manage keys.',
 };
+const orByKey = 'Or paste an API key with scope read, as it was shown when it was made.';
 const inClear =
   'This page came without TLS, so whoever is between this browser and the server can read the key. Use https.';
 

@@ -17,11 +17,11 @@ const cursors = cursorsOf('audit', Type.Tuple([Type.Integer({ minimum: 0 }), Typ
 
 export function routeAudit(http: Http, { auditRecords, now }: AuditRoutesDeps): void {
   http.get('/v1/audit', { schema: listSchema, config: { scope: 'admin' } }, async (request, reply) => {
-    const { limit = 50, cursor, from, to, key, action, kind } = request.query;
-    const question = { from, to, key, action, kind };
+    const { limit = 50, cursor, from, to, key, action, kind, subject } = request.query;
+    const question = { from, to, key, action, kind, subject };
     const after = cursors.read(cursor, question, undefined);
     const span = spanOf({ from, to }, { now: now() + clocksDifferMs });
-    const rows = await auditRecords.list({ ...span, askedBy: key, action, kind }, after, limit + 1);
+    const rows = await auditRecords.list({ ...span, askedBy: key, action, kind, subject }, after, limit + 1);
     const page = pageOf(rows, limit, last => cursors.write([last.at, last.id], question, undefined));
     reply.header('cache-control', 'no-store');
     return { entries: page.rows.map(shown), next_cursor: page.next_cursor };
@@ -77,7 +77,9 @@ const EntrySchema = Type.Object(
         'The id of the key, `without a key` (on loopback, or with `API_KEYS=off`), or `operator at the broker`.',
     }),
     name: textOrNull('The label of the key.'),
-    subject: textOrNull('The person, as an identity provider names them. Null: not known.'),
+    subject: textOrNull(
+      'The person who was signed in, as the identity provider names them: its `sub`, or a hash if that is a mail address. Null: not known.',
+    ),
     from: textOrNull('The address of the client (of IPv6: a /64). Null: several, or it was not done over HTTP.'),
     action: Type.String({ description: 'The method and the route, or the command.' }),
     parameters: Type.Record(Type.String(), Type.String(), {
@@ -119,6 +121,9 @@ const listSchema = {
           description: 'Only this action, as it stands in an entry.',
           examples: ['POST /v1/replays'],
         }),
+      ),
+      subject: Type.Optional(
+        Type.String({ maxLength: 128, description: 'Only what this person has asked for, as `subject` of an entry.' }),
       ),
       kind: Type.Optional(
         Type.Enum(['act', 'read', 'refused', 'sign-in'], { type: 'string', description: 'Only this kind.' }),

@@ -13,6 +13,7 @@ import { requireOwnPage, type SessionCookies } from '../../../infra/http-session
 import type { Key } from '../../../infra/keys/key-book.ts';
 import type { KeyGate } from '../../../infra/keys/key-gate.ts';
 import { parseKeyText } from '../../../infra/keys/key-text.ts';
+import { parsePersonSession } from '../../../infra/keys/person-session.ts';
 import { isAllowed, publicScope, type Scope, scopeNames } from '../../../infra/keys/scopes.ts';
 import { mintSession, parseSession } from '../../../infra/keys/session-text.ts';
 import { invalid } from '../../../infra/problem.ts';
@@ -23,21 +24,27 @@ export interface SessionRoutesDeps {
   readonly sessions: SessionCookies;
   readonly clients: Pick<Clients, 'of'>;
   readonly sessionHours: number;
+  /** Left out: there is no identity provider. */
+  readonly oidc: object | undefined;
   /** Epoch ms. */
   readonly now: () => number;
 }
 
 export function routeSession(http: Http, deps: SessionRoutesDeps): void {
   const { keyGate, sessions, clients, now } = deps;
+  const answerOf = (key: Key | undefined, until: number | undefined) => ({
+    ...answerFor(keyGate, key, until),
+    identity_provider: deps.oidc !== undefined,
+  });
   const common = { config: { scope: 'open' }, onRequest: forbidKeeping } as const;
-  const signedOut = () => answerOf(keyGate, undefined, undefined);
+  const signedOut = () => answerOf(undefined, undefined);
 
   http.get('/v1/session', { schema: getSchema, ...common }, async ({ raw, headers: { authorization } }, reply) => {
     // A proxy may add a key to what browsers send. As everywhere, the cookie is not looked at then.
     const session = authorization === undefined ? sessions.in(raw) : undefined;
     const key = keyGate.inForce({ authorization, session });
     if (session !== undefined && key === undefined) reply.header('set-cookie', sessions.remove(raw));
-    return answerOf(keyGate, key, parseSession(session ?? '')?.until);
+    return answerOf(key, (parseSession(session ?? '') ?? parsePersonSession(session ?? ''))?.until);
   });
 
   http.post(
@@ -53,7 +60,7 @@ export function routeSession(http: Http, deps: SessionRoutesDeps): void {
       const maxAgeS = Math.ceil((until - now()) / 1_000);
       const session = mintSession(text, { keyId: key.id, until });
       reply.header('set-cookie', sessions.set(request.raw, session, maxAgeS));
-      return answerOf(keyGate, key, until);
+      return answerOf(key, until);
     },
   );
 
@@ -88,7 +95,7 @@ function refuseUseless(key: Key, text: string): void {
     );
 }
 
-function answerOf({ mode, region }: KeyGate, key: Key | undefined, until: number | undefined) {
+function answerFor({ mode, region }: KeyGate, key: Key | undefined, until: number | undefined) {
   const isOpen = (scope: Scope) => scope !== 'admin' && (mode === 'off' || (mode === 'optional' && key === undefined));
   return {
     keys: mode,
@@ -121,6 +128,9 @@ const SessionSchema = Type.Object(
     }),
     region: Type.Union([Type.String(), Type.Null()], {
       description: 'the region in which this service is (`REGION`); null: none',
+    }),
+    identity_provider: Type.Boolean({
+      description: 'whether persons can sign in with an identity provider: a browser goes to `/v1/session/oidc`',
     }),
     may: Type.Array(Type.String(), { description: 'the scopes that requests of this browser have' }),
     key: Type.Union(

@@ -5,7 +5,7 @@ import { styleFor } from '../../../../query-api/cli/style.ts';
 const plain = styleFor({ isTerminal: false, hasColour: false });
 const entry = {
   ...{ id: 'e', at: '2026-01-01T00:00:00.000Z', until: '2026-01-01T00:00:00.000Z', kind: 'act', by: 'key-1' },
-  ...{ name: 'the operator', subject: null, from: '192.0.2.1', action: 'POST /v1/replays', requests: 1 },
+  ...{ name: 'the operator', subject: 'ann', from: '192.0.2.1', action: 'POST /v1/replays', requests: 1 },
   ...{ parameters: { from: 'a', apply: 'true' } as Record<string, string>, status: 202 as number | null },
 };
 
@@ -13,7 +13,7 @@ describe('adclicks audit', () => {
   it('shows an entry a line: who, from where, what, how it ended, and with which parameters', () => {
     const [, line] = auditText({ entries: [entry] }, plain).split('\n');
     expect(line).toBe(
-      '2026-01-01T00:00:00Z  key-1  the operator  192.0.2.1  POST /v1/replays  202            1  from=a apply=true',
+      '2026-01-01T00:00:00Z  key-1  the operator  ann      192.0.2.1  POST /v1/replays  202            1  from=a apply=true',
     );
   });
 

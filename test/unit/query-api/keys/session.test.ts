@@ -114,7 +114,7 @@ describe('a browser that signs in', () => {
   it('is told who is signed in, and nobody before that and after', async () => {
     const { keys, signIn, send } = await setUp();
     const text = keys.add({ scopes: ['admin'], label: 'Ann' });
-    const nobody = { keys: 'required', region: null, key: null, may: [], until: null };
+    const nobody = { keys: 'required', region: null, identity_provider: false, key: null, may: [], until: null };
     expect((await send('GET', '/v1/session')).json()).toEqual(nobody);
     const cookie = cookieHeader(await signIn(text));
     const { key, may, until } = (await send('GET', '/v1/session', cookie)).json();
