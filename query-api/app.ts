@@ -7,7 +7,7 @@ import { cached } from '../infra/cached.ts';
 import type { ClickHouse } from '../infra/clickhouse/clickhouse.ts';
 import { clientSlots } from '../infra/client-slots.ts';
 import { Retryable } from '../infra/errors.ts';
-import { createHttp, type Http, type HttpOptions, refuseOtherMethods } from '../infra/http.ts';
+import { createHttp, type Http, type HttpOptions } from '../infra/http.ts';
 import { auditRequests } from '../infra/http-audit.ts';
 import { type Clients, createClients } from '../infra/http-clients.ts';
 import { onDrain } from '../infra/http-drain.ts';
@@ -33,15 +33,11 @@ import type { StoreNodes } from './answers/nodes-status.ts';
 import { createPipelineMetrics } from './answers/pipeline-metrics.ts';
 import { createStallWatch, type StallWatch } from './answers/stalled-partitions.ts';
 import { type QueryApiConfig, trustedProxiesOf } from './config.ts';
-import { tagAnswers } from './http/etag.ts';
-import { failOver } from './http/failover.ts';
 import { createKeptForms } from './http/kept-forms.ts';
-import { keepPrivate, personalParameters, refusedToTenants } from './http/private-answers.ts';
+import { personalParameters, refusedToTenants } from './http/private-answers.ts';
 import { asksForRaw } from './http/raw-requests.ts';
 import { createRawSeconds, type RawSeconds } from './http/raw-seconds.ts';
-import { answerRows } from './http/rows-hook.ts';
 import { storeForSenders } from './http/store-for.ts';
-import { asUnavailable } from './http/unavailable.ts';
 import type { CountedLog } from './log/counted-log.ts';
 import type { Routing } from './log/hot-ad-rules.ts';
 import { logEndsOf } from './log/log-ends.ts';
@@ -51,22 +47,12 @@ import type { RequestLog } from './log/request-log.ts';
 import type { ValidityRulesLog } from './log/validity-rules.ts';
 import { oidcOf } from './oidc/oidc-config.ts';
 import { oneReplica, type Replicas } from './replicas/replicas.ts';
-import { routeAds } from './routes/ads/ad-routes.ts';
-import { routeAudit } from './routes/audit/audit.ts';
-import { routeClickAudit } from './routes/clicks/click-audit.ts';
 import { routeDashboard } from './routes/dashboard/dashboard.ts';
-import { routeAllExports } from './routes/exports/export-routes.ts';
-import { routeFilters } from './routes/filters/filters.ts';
-import { routeJobs } from './routes/jobs/job-routes.ts';
-import { type KeyRoutesDeps, routeKeys } from './routes/keys/keys.ts';
-import { routeLive } from './routes/live/live.ts';
+import type { KeyRoutesDeps } from './routes/keys/keys.ts';
 import { createLiveFeeds } from './routes/live/live-feeds.ts';
 import { readLive } from './routes/live/live-reading.ts';
-import { routePipeline } from './routes/pipeline/pipeline-routes.ts';
 import type { StatusDeps } from './routes/pipeline/status.ts';
-import { type RulesRoutesDeps, routeRules } from './routes/rules/rules.ts';
-import { type OidcSignInDeps, routeOidcSignIn } from './routes/session/oidc-sign-in.ts';
-import { routeSession, type SessionRoutesDeps } from './routes/session/session.ts';
+import { routeVersion1 } from './routes/version-1.ts';
 import { type AdStoresOptions, openAdStores } from './store/ad-store.ts';
 import { openStore, type StoreOptions } from './store/open-store.ts';
 
@@ -279,56 +265,11 @@ function listenersOf(config: QueryApiConfig, quotas: KeyQuotas) {
   });
 }
 
-type Version1Deps = Parameters<typeof routeAds>[1] &
-  Parameters<typeof routeFilters>[1] &
-  Parameters<typeof routePipeline>[1] &
-  Parameters<typeof routeJobs>[1] &
-  Parameters<typeof routeClickAudit>[1] &
-  Parameters<typeof routeAllExports>[1] &
-  Parameters<typeof routeLive>[1] &
-  Parameters<typeof routeAudit>[1] &
-  RulesRoutesDeps &
-  KeyRoutesDeps &
-  SessionRoutesDeps &
-  OidcSignInDeps & { readonly replicas: Replicas; readonly rawSeconds: RawSeconds };
-
 /**
  * The page loads nothing from other hosts. `upgrade-insecure-requests` is left out, because the page may be served over
  * plain HTTP.
  */
 const docsPolicy =
   "default-src 'self'; base-uri 'self'; frame-ancestors 'self'; img-src 'self' data:; object-src 'none'; style-src 'self' 'unsafe-inline'";
-
-/** Adds all routes under /v1/. Their answers are data, so the policy lets them load, run and embed nothing. */
-function routeVersion1(http: Http, deps: Version1Deps): void {
-  http.setErrorHandler(error => {
-    throw asUnavailable(error);
-  });
-  http.addHook('onSend', async (_request, reply) => {
-    reply.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
-  });
-  http.addHook('onRequest', async request => deps.rawSeconds.admit(request));
-  keepPrivate(http);
-  tagAnswers(http);
-  answerRows(http);
-  failOver(http, deps.replicas);
-  const paths = new Map<string, string[]>();
-  http.addHook('onRoute', ({ url, method }) => {
-    paths.set(url, [...(paths.get(url) ?? []), ...[method].flat()]);
-  });
-  routeAds(http, deps);
-  routeFilters(http, deps);
-  routePipeline(http, deps);
-  routeRules(http, deps);
-  routeJobs(http, deps);
-  routeClickAudit(http, deps);
-  routeAllExports(http, deps);
-  routeLive(http, deps);
-  routeKeys(http, deps);
-  routeAudit(http, deps);
-  routeSession(http, deps);
-  routeOidcSignIn(http, deps);
-  for (const [url, allowed] of [...paths]) refuseOtherMethods(http, url, allowed);
-}
 
 const unasked = () => Promise.reject(new Retryable('this process knows no brokers'));
