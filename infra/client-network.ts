@@ -2,6 +2,7 @@
  * Returns the network to which an address belongs. One customer has one IPv4 address, but the 2^64 IPv6 addresses of a
  * /64, so counting those one by one would limit nobody.
  */
+import { isIP } from 'node:net';
 import ipaddr, { type IPv6 } from 'ipaddr.js';
 
 /**
@@ -21,4 +22,11 @@ export function networkOf(address: string): string {
  */
 export function plainAddress(address: string): string {
   return /^::ffff:\d/i.test(address) ? address.slice(7) : address;
+}
+
+/** Returns the address without a zone, or undefined for one of this machine, and for what is no address. */
+export function publicAddress(address: string): string | undefined {
+  const plain = plainAddress(address).split('%', 1)[0]!;
+  if (isIP(plain) === 0) return undefined;
+  return plain.startsWith('127.') || plain === '::1' ? undefined : plain;
 }

@@ -7,7 +7,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { networkOf } from './client-network.ts';
+import { networkOf, publicAddress } from './client-network.ts';
 import { WrongKeys } from './keys/wrong-keys.ts';
 import type { TokenBucket } from './quotas/token-bucket.ts';
 import { noProxies, type TrustedProxies } from './trusted-proxies.ts';
@@ -40,6 +40,11 @@ export class Client {
 
 export interface Clients {
   of(request: IncomingMessage): Client;
+  /**
+   * The whole address of the client, without a zone. Undefined where it is not known: a trusted proxy does not say it,
+   * or the connection comes from this machine, and so from a proxy that nobody has named.
+   */
+  addressOf(request: IncomingMessage): string | undefined;
   /**
    * Is called when a connection opens. Returns undefined for a proxy's connection, which may carry requests of any
    * client.
@@ -92,6 +97,11 @@ export function createClients({ proxies = noProxies, maxKept = 1 << 16 }: Client
       if (client) return client;
       const remoteAddress = socket.remoteAddress ?? '';
       return at(proxies.clientOf(remoteAddress, headerText(headers['x-forwarded-for'])));
+    },
+    addressOf({ socket, headers }) {
+      const forwardedFor = headerText(headers['x-forwarded-for']);
+      const known = proxies.knownClientOf(socket.remoteAddress ?? '', forwardedFor);
+      return known === undefined ? undefined : publicAddress(known);
     },
     connected(socket) {
       const remoteAddress = socket.remoteAddress ?? '';

@@ -12,10 +12,16 @@ export interface TrustedProxies {
   trusts(address: string): boolean;
   /** Returns the client's address: the first one from the end of the list that is not a trusted proxy. */
   clientOf(remoteAddress: string, forwardedFor: string | undefined): string;
+  /** The same, or undefined where only proxies are known, and not who is behind them. */
+  knownClientOf(remoteAddress: string, forwardedFor: string | undefined): string | undefined;
 }
 
 /** Nobody may say which client he speaks for. */
-export const noProxies: TrustedProxies = { trusts: () => false, clientOf: remoteAddress => remoteAddress };
+export const noProxies: TrustedProxies = {
+  trusts: () => false,
+  clientOf: remoteAddress => remoteAddress,
+  knownClientOf: remoteAddress => remoteAddress,
+};
 
 /** At most this many entries are read. A longer list than any chain of proxies was made by the client itself. */
 const maxProxies = 16;
@@ -43,10 +49,7 @@ export function trustedProxies(variable: string, setting: string): TrustedProxie
 
 /** There are this many proxies in front. The peer that connects is the last of them, whatever its address. */
 function byHops(hops: number): TrustedProxies {
-  return {
-    trusts: () => true,
-    clientOf: (remoteAddress, forwardedFor) => walk(remoteAddress, forwardedFor, (_, seen) => seen < hops),
-  };
+  return { trusts: () => true, ...walking((_, seen) => seen < hops) };
 }
 
 function byAddress(list: BlockList): TrustedProxies {
@@ -55,25 +58,32 @@ function byAddress(list: BlockList): TrustedProxies {
     const family = isIP(plain);
     return family !== 0 && list.check(plain, family === 6 ? 'ipv6' : 'ipv4');
   };
+  return { trusts, ...walking((address, seen) => seen < maxProxies && trusts(address)) };
+}
+
+function walking(isProxy: IsProxy): Pick<TrustedProxies, 'clientOf' | 'knownClientOf'> {
   return {
-    trusts,
-    clientOf: (remoteAddress, forwardedFor) =>
-      walk(remoteAddress, forwardedFor, (address, seen) => seen < maxProxies && trusts(address)),
+    clientOf: (remoteAddress, forwardedFor) => walk(remoteAddress, forwardedFor, isProxy).client,
+    knownClientOf(remoteAddress, forwardedFor) {
+      const { client, seen } = walk(remoteAddress, forwardedFor, isProxy);
+      return isProxy(client, seen) ? undefined : client;
+    },
   };
 }
 
-/**
- * Goes from the connecting peer towards the client while `isProxy` accepts the one who named the next. `seen` of them
- * were proxies already.
- */
+/** `seen` of those who named the next were proxies already. */
+type IsProxy = (address: string, seen: number) => boolean;
+
+/** Goes from the connecting peer towards the client while `isProxy` accepts the one who named the next. */
 function walk(
   remoteAddress: string,
   forwardedFor: string | undefined,
-  isProxy: (address: string, seen: number) => boolean,
-): string {
+  isProxy: IsProxy,
+): { readonly client: string; readonly seen: number } {
   let client = remoteAddress;
   let end = forwardedFor?.length ?? 0;
-  for (let seen = 0; end > 0 && isProxy(client, seen); seen++) {
+  let seen = 0;
+  for (; end > 0 && isProxy(client, seen); seen++) {
     const comma = forwardedFor!.lastIndexOf(',', end - 1);
     const said = addressIn(forwardedFor!.slice(comma + 1, end));
     // The entry is not an address: a proxy that does not know it, or something that is no proxy. Nobody behind it is
@@ -82,7 +92,7 @@ function walk(
     client = said;
     end = comma;
   }
-  return client;
+  return { client, seen };
 }
 
 /** Some proxies add the port, with brackets around an IPv6 address. */

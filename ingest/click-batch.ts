@@ -77,6 +77,8 @@ const sliceWork = 256 << 10;
 /** The additional work for a click that is parsed: it takes as long as this many bytes of plain clicks. */
 const parsedWork = 1 << 10;
 const parsedByteWork = 8;
+/** The additional work for a user agent that has not been seen lately. */
+const lookWork = 6 << 10;
 
 /** Long because its generators share one position and one budget of work, and run for every click. */
 export function createClickParser(maxItems: number, kept: KeptFields = {}): ClickParser {
@@ -102,7 +104,12 @@ export function createClickParser(maxItems: number, kept: KeptFields = {}): Clic
     const madeEventIds = madeEventIdsOf(lines, rejectedAt);
     return { lines, rejected, rejectedTotal: rejectedAt.length, madeEventIds, ignoredFields, warnings };
   };
+  const { finder } = kept;
   const isSliceDone = () => {
+    if (finder !== undefined && finder.looks > 0) {
+      work += lookWork * finder.looks;
+      finder.looks = 0;
+    }
     if (work < sliceWork) return false;
     work = 0;
     return true;

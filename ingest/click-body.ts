@@ -14,6 +14,8 @@ import { isIP } from 'node:net';
 import { brokenRule } from '../infra/broken-rule.ts';
 import { adIdPattern, type Click, isDotSegment, isText, limits, parseTime } from './click.ts';
 import { countryOf, unknownCountry } from './country.ts';
+import { isPurpose, purposes } from './load-purpose.ts';
+import { originOf, referrerRule } from './referrer.ts';
 
 export type RejectCode =
   | 'invalid_json'
@@ -28,7 +30,7 @@ export type RejectCode =
   | 'too_far_ahead';
 
 /** Fields that do not identify a click. */
-export const optionalFields = ['country', 'user_id', 'ip'] as const;
+export const optionalFields = ['country', 'user_id', 'ip', 'user_agent', 'referrer', 'purpose'] as const;
 export type OptionalField = (typeof optionalFields)[number];
 
 export interface DroppedField {
@@ -83,6 +85,7 @@ export function parseClick(input: unknown, receivedAt: number, clickId: string):
   if (!isUser) drop(dropped, 'user_id', userId, textRule(limits.userIdLength));
   const isIp = ip === undefined || isAddress(ip);
   if (!isIp) drop(dropped, 'ip', ip, 'must be an IPv4 or IPv6 address alone');
+  const more = moreOf(input, dropped);
   return {
     ok: true,
     click: {
@@ -94,6 +97,7 @@ export function parseClick(input: unknown, receivedAt: number, clickId: string):
       country,
       userId: isUser ? userId : undefined,
       ip: isIp ? ip : undefined,
+      ...more,
     },
     ...(dropped.length > 0 ? { dropped } : {}),
   };
@@ -117,6 +121,20 @@ export function isAddress(value: unknown): value is string {
   return typeof value === 'string' && value.length <= limits.ipLength && isIP(value) !== 0 && !value.includes('%');
 }
 
+/** The fields that say how the click was made. */
+function moreOf(input: Posted, dropped: DroppedField[]): Pick<Click, 'userAgent' | 'referrer' | 'purpose'> {
+  const userAgent = given(input.user_agent);
+  const page = given(input.referrer);
+  const purpose = given(input.purpose);
+  const isAgent = userAgent === undefined || isText(userAgent, limits.userAgentLength);
+  if (!isAgent) drop(dropped, 'user_agent', userAgent, textRule(limits.userAgentLength));
+  const referrer = page === undefined ? undefined : originOf(page);
+  if (page !== undefined && referrer === undefined) drop(dropped, 'referrer', page, referrerRule);
+  const isKnown = purpose === undefined || isPurpose(purpose);
+  if (!isKnown) drop(dropped, 'purpose', purpose, `must be ${purposes.join(' or ')}`);
+  return { userAgent: isAgent ? userAgent : undefined, referrer, purpose: isKnown ? purpose : undefined };
+}
+
 /** Fields of an object whose values are not checked yet. */
 interface Posted {
   readonly ad_id?: unknown;
@@ -125,6 +143,9 @@ interface Posted {
   readonly country?: unknown;
   readonly user_id?: unknown;
   readonly ip?: unknown;
+  readonly user_agent?: unknown;
+  readonly referrer?: unknown;
+  readonly purpose?: unknown;
 }
 
 const knownFields: ReadonlySet<string> = new Set(['ad_id', 'event_id', 'clicked_at', ...optionalFields]);

@@ -44,6 +44,18 @@ export const ClickBody = Type.Object(
       Type.String({ maxLength: limits.ipLength }),
       'IPv4 or IPv6 address of the user who clicked, without port, zone or brackets',
     ),
+    user_agent: extra(
+      Type.String({ minLength: 1, maxLength: limits.userAgentLength }),
+      `header User-Agent of the browser: 1 to ${limits.userAgentLength} Unicode code points, no control characters`,
+    ),
+    referrer: extra(
+      Type.String({ pattern: '^[Hh][Tt][Tt][Pp][Ss]?:' }),
+      'the address of the page on which was clicked, with http or https. Only its origin is kept',
+    ),
+    purpose: extra(
+      Type.Union([Type.Literal('prefetch'), Type.Literal('head')]),
+      '`prefetch` if a program has loaded the link before anybody clicked (header Sec-Purpose), `head` if it has only asked whether it works (method HEAD)',
+    ),
   },
   {
     description:

@@ -148,6 +148,21 @@ export const IngestConfig = Type.Object({
     description:
       'a database of the countries of addresses, in the format of MaxMind (`.mmdb`). By it, clicks that are posted with an `ip` and without a country get one, before the address is cut or hashed. It is read again when it changes. Empty: their country is unknown',
   }),
+  INGEST_DATACENTRE_FILE: Type.String({
+    default: '',
+    description:
+      'a file with the networks of data centres, one in each line (`192.0.2.0/24`; behind `#` is a comment). A click from one gets the fact `datacentre` ([invalid traffic](README.md#invalid-traffic)). It is read again when it changes. Empty: no click gets it',
+  }),
+  INGEST_DENY_FILE: Type.String({
+    default: '',
+    description:
+      'a file with networks, and with texts of user agents (`user-agent: FooBot/`), whose clicks get the fact `denied`. It is read again when it changes. Empty: no click gets it',
+  }),
+  INGEST_ALLOW_FILE: Type.String({
+    default: '',
+    description:
+      'a file of the same form, whose clicks get the fact `allowed`: no rule of invalid traffic applies to them. It is read again when it changes. Empty: no click gets it',
+  }),
   INGEST_LINK_KEYS_FILE: Type.String({
     default: '',
     description:
@@ -225,6 +240,6 @@ export function splitSettingsOf(config: IngestConfig): SplitSettings | undefined
 
 /**
  * A canonical line is at most this much longer than what was posted: field names, two ids that ingest adds, two times,
- * a country, and the hashes of an address and of a user id.
+ * a country, facts, and the hashes of an address and of a user id.
  */
-const addedBytesPerClick = 260;
+const addedBytesPerClick = 280;

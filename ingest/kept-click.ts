@@ -1,28 +1,36 @@
 /**
- * Makes of a click that was judged the click that is kept: its country is found by its address if it is not known, and
- * then its address and its user id become what the settings keep of them (privacy/).
+ * Makes of a click that was judged the click that is kept. Its country is found by its address if it is not known, and
+ * its facts by address, user agent and purpose (validity/). Only then address, user id and user agent become what the
+ * settings keep of them (privacy/): of a hash, nobody can tell the network any more.
  */
 import type { Click } from './click.ts';
 import { unknownCountry } from './country.ts';
 import type { CountryOfAddress } from './geo-country.ts';
 import type { PersonalData } from './privacy/personal-data.ts';
+import type { FactFinder } from './validity/fact-finder.ts';
 
 export interface KeptFields {
-  /** Left out: both fields are kept as they are. */
+  /** Left out: the fields are kept as they are. */
   readonly personal?: PersonalData | undefined;
   /** Left out: a country that was not posted stays unknown. */
   readonly countryOfAddress?: CountryOfAddress | undefined;
+  /** Left out: nothing is found out. */
+  readonly finder?: FactFinder | undefined;
 }
 
-/** `visitor`: the address by which the country is found. A click that a browser has sent itself does not bear one. */
-export function keptClick(click: Click, { personal, countryOfAddress }: KeptFields, visitor = click.ip): Click {
-  const { userId, ip, clickedAt } = click;
-  const isFound = click.country === unknownCountry && visitor !== undefined && countryOfAddress !== undefined;
-  const located = isFound ? { ...click, country: countryOfAddress(visitor) } : click;
-  if (personal === undefined) return located;
+/** `sentBy`: a browser that sends a click itself sends fields that who posts clicks may not have. */
+export function keptClick(click: Click, kept: KeptFields, sentBy: 'client' | 'browser' = 'client'): Click {
+  const { personal, countryOfAddress, finder } = kept;
+  const { userId, ip, userAgent, purpose, clickedAt } = click;
+  const isFound = click.country === unknownCountry && ip !== undefined && countryOfAddress !== undefined;
+  const found = finder?.factsOf(ip, userAgent, purpose, sentBy === 'browser') ?? 0;
+  const country = isFound ? countryOfAddress(ip) : click.country;
+  const known = { ...click, country, ...(found !== 0 && { facts: found }) };
+  if (personal === undefined) return known;
   return {
-    ...located,
+    ...known,
     userId: userId === undefined ? undefined : personal.keptUserId(userId, clickedAt),
     ip: ip === undefined ? undefined : personal.keptIp(ip, clickedAt),
+    userAgent: personal.keepsUserAgent ? userAgent : undefined,
   };
 }

@@ -12,6 +12,9 @@ import { type ClickIdWriter, clickIdLength } from './click-id.ts';
 import type { ClickLines } from './click-lines.ts';
 import { isCountry, unknownCountry } from './country.ts';
 import type { KeptFields } from './kept-click.ts';
+import { isPurpose } from './load-purpose.ts';
+import { originOf } from './referrer.ts';
+import { factsText } from './validity/facts.ts';
 
 /**
  * Reads the click that begins at `start` of `source`, if it ends before `end`, and adds its line to `lines`. @returns
@@ -28,7 +31,7 @@ export type TakePlainClick = (
 /** Long because of the function that it returns, and that is one loop over the fields of every plain click. */
 export function createPlainClicks(
   writeClickId: ClickIdWriter,
-  { personal, countryOfAddress }: KeptFields = {},
+  { personal, countryOfAddress, finder }: KeptFields = {},
 ): TakePlainClick {
   let receivedAtMs = -1;
   let received = Buffer.alloc(0);
@@ -38,6 +41,11 @@ export function createPlainClicks(
     // Starts and ends of values. An end is 0 when the field is not given.
     let [adStart, adEnd, eventStart, eventEnd, countryStart, countryEnd] = [0, 0, 0, 0, 0, 0];
     let [userStart, userEnd, ipStart, ipEnd, timeStart, timeEnd] = [0, 0, 0, 0, 0, 0];
+    /** Texts, because more than their bytes is asked for. */
+    let ip: string | undefined;
+    let agent: string | undefined;
+    let referrer: string | undefined;
+    let purpose: string | undefined;
     let clickedAt = receivedAt;
 
     let at = start;
@@ -84,10 +92,22 @@ export function createPlainClicks(
         } else if (field === fields.userId) {
           if (userEnd !== 0 || valueEnd - valueStart > limits.userIdLength) return -1;
           [userStart, userEnd] = [valueStart, valueEnd];
-        } else {
-          if (ipEnd !== 0 || valueEnd - valueStart > limits.ipLength) return -1;
-          if (!isAddress(source.toString('latin1', valueStart, valueEnd))) return -1;
+        } else if (field === fields.ip) {
+          if (ip !== undefined || valueEnd - valueStart > limits.ipLength) return -1;
+          ip = source.toString('latin1', valueStart, valueEnd);
+          if (!isAddress(ip)) return -1;
           [ipStart, ipEnd] = [valueStart, valueEnd];
+        } else if (field === fields.userAgent) {
+          if (agent !== undefined || valueEnd - valueStart > limits.userAgentLength) return -1;
+          agent = source.toString('latin1', valueStart, valueEnd);
+        } else if (field === fields.referrer) {
+          if (referrer !== undefined) return -1;
+          referrer = originOf(source.toString('latin1', valueStart, valueEnd));
+          if (referrer === undefined) return -1;
+        } else {
+          if (purpose !== undefined) return -1;
+          purpose = source.toString('latin1', valueStart, valueEnd);
+          if (!isPurpose(purpose)) return -1;
         }
       }
       at = afterBlanks(source, at);
@@ -118,20 +138,30 @@ export function createPlainClicks(
     if (timeStart !== 0) to = copy(source, timeStart, timeEnd, bytes, to);
     else to += bytes.write(String(clickedAt), to, 'latin1');
     to = put(received, bytes, to);
-    if (countryOfAddress !== undefined && ipEnd !== 0 && (countryEnd === 0 || isNoCountry(source, countryStart)))
-      to = putText(countryOfAddress(source.toString('latin1', ipStart, ipEnd)), bytes, to);
+    if (countryOfAddress !== undefined && ip !== undefined && (countryEnd === 0 || isNoCountry(source, countryStart)))
+      to = putText(countryOfAddress(ip), bytes, to);
     else if (countryEnd !== 0) to = copy(source, countryStart, countryEnd, bytes, to);
     else to = put(noCountry, bytes, to);
-    if (personal === undefined) {
-      if (userEnd !== 0) to = copy(source, userStart, userEnd, bytes, put(beforeUserId, bytes, to));
-      if (ipEnd !== 0) to = copy(source, ipStart, ipEnd, bytes, put(beforeIp, bytes, to));
-    } else {
-      if (userEnd !== 0) {
-        const kept = personal.keptUserId(source.toString('latin1', userStart, userEnd), clickedAt);
-        to = putText(kept, bytes, put(beforeUserId, bytes, to));
+    if (userEnd !== 0) {
+      to = put(beforeUserId, bytes, to);
+      if (personal === undefined) to = copy(source, userStart, userEnd, bytes, to);
+      else to = putText(personal.keptUserId(source.toString('latin1', userStart, userEnd), clickedAt), bytes, to);
+    }
+    // Most clicks have none of these.
+    if (ip !== undefined || agent !== undefined || referrer !== undefined || purpose !== undefined) {
+      // Before anything is cut or hashed, as in kept-click.ts.
+      const found = finder?.factsOf(ip, agent, purpose) ?? 0;
+      if (personal === undefined) {
+        if (ipEnd !== 0) to = copy(source, ipStart, ipEnd, bytes, put(beforeIp, bytes, to));
+      } else {
+        const kept = ip === undefined ? undefined : personal.keptIp(ip, clickedAt);
+        if (kept !== undefined) to = putText(kept, bytes, put(beforeIp, bytes, to));
+        if (!personal.keepsUserAgent) agent = undefined;
       }
-      const kept = ipEnd === 0 ? undefined : personal.keptIp(source.toString('latin1', ipStart, ipEnd), clickedAt);
-      if (kept !== undefined) to = putText(kept, bytes, put(beforeIp, bytes, to));
+      if (found !== 0) to = putText(factsText(found), bytes, put(beforeFacts, bytes, to));
+      if (agent !== undefined) to = putText(agent, bytes, put(beforeUserAgent, bytes, to));
+      if (referrer !== undefined) to = putText(referrer, bytes, put(beforeReferrer, bytes, to));
+      if (purpose !== undefined) to = putText(purpose, bytes, put(beforePurpose, bytes, to));
     }
     to = put(lineEnd, bytes, to);
     lines.close(to, adFrom, adTo, eventFrom, adFrom - beforeAdId.length + 1, clickedAt);
@@ -146,6 +176,9 @@ const fields = {
   country: Buffer.from('country'),
   userId: Buffer.from('user_id'),
   ip: Buffer.from('ip'),
+  userAgent: Buffer.from('user_agent'),
+  referrer: Buffer.from('referrer'),
+  purpose: Buffer.from('purpose'),
 };
 
 const beforeClickId = Buffer.from('{"click_id":"');
@@ -154,13 +187,17 @@ const beforeAdId = Buffer.from('","ad_id":"');
 const beforeTime = Buffer.from('","clicked_at":');
 const beforeUserId = Buffer.from('","user_id":"');
 const beforeIp = Buffer.from('","ip":"');
+const beforeFacts = Buffer.from('","facts":"');
+const beforeUserAgent = Buffer.from('","user_agent":"');
+const beforeReferrer = Buffer.from('","referrer":"');
+const beforePurpose = Buffer.from('","purpose":"');
 const lineEnd = Buffer.from('"}\n');
 const noCountry = Buffer.from(unknownCountry);
 /**
  * A line may be longer than what was posted by at most this many bytes: fields and values that need not be posted, when
- * no blank is saved, and hashes that are longer than what they stand for.
+ * no blank is saved, facts, and hashes that are longer than what they stand for.
  */
-const mostAdded = 320;
+const mostAdded = 340;
 /** A number with more digits is larger than any accepted time. */
 const mostDigits = 15;
 /**
@@ -168,7 +205,7 @@ const mostDigits = 15;
  * examined further.
  */
 const mostBlanks = 256;
-const mostTextLength = Math.max(limits.adIdLength, limits.eventIdLength, limits.userIdLength, limits.ipLength);
+const mostTextLength = Math.max(limits.adIdLength, limits.eventIdLength, limits.userAgentLength);
 
 const [quote, comma, colon, brace, closingBrace] = [0x22, 0x2c, 0x3a, 0x7b, 0x7d];
 const [blank, backslash, zero, dot] = [0x20, 0x5c, 0x30, 0x2e];
@@ -177,28 +214,35 @@ const adIdBytes = Uint8Array.from({ length: 256 }, (_, byte) => Number(adIdPatte
 
 /** Returns the field whose name, with its closing quote, is here. */
 function fieldAt(source: Buffer, at: number): Buffer | undefined {
-  const field = fieldOf(source[at]!, source[at + 1]!);
+  const field = fieldOf(source, at);
   if (field === undefined || source[at + field.length] !== quote) return undefined;
   for (let i = 0; i < field.length; i++) if (source[at + i] !== field[i]) return undefined;
   return field;
 }
 
-function fieldOf(first: number, second: number): Buffer | undefined {
-  switch (first) {
+function fieldOf(source: Buffer, at: number): Buffer | undefined {
+  switch (source[at]) {
     case 0x61:
       return fields.adId;
     case 0x65:
       return fields.eventId;
     case 0x63:
-      return second === 0x6c ? fields.clickedAt : fields.country;
+      return source[at + 1] === 0x6c ? fields.clickedAt : fields.country;
     case 0x75:
-      return fields.userId;
+      return source[at + behindUser] === 0x69 ? fields.userId : fields.userAgent;
     case 0x69:
       return fields.ip;
+    case 0x72:
+      return fields.referrer;
+    case 0x70:
+      return fields.purpose;
     default:
       return undefined;
   }
 }
+
+/** Where `user_id` and `user_agent` differ. */
+const behindUser = 'user_'.length;
 
 function afterBlanks(source: Buffer, at: number): number {
   const end = at + mostBlanks;

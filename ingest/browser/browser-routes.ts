@@ -16,10 +16,10 @@ import { publicScope } from '../../infra/keys/scopes.ts';
 import type { Logger } from '../../infra/log.ts';
 import { counter } from '../../infra/metrics.ts';
 import { traceContextOf } from '../../infra/trace-context.ts';
+import { browserFieldsOf } from '../browser-fields.ts';
 import type { Click } from '../click.ts';
 import { createClickIdMint } from '../click-id.ts';
 import type { ClickLog } from '../click-log.ts';
-import { loadPurposeOf } from '../load-purpose.ts';
 import { type KeepClick, keepOutcomes } from '../spool/keep-click.ts';
 import { beaconClicks, maxBeaconBytes } from './beacon.ts';
 import type { BrowserVerdict, Sending } from './browser-click.ts';
@@ -113,9 +113,9 @@ function browserClicks({ keep, clickLog, log, clients, now }: BrowserRouteDeps) 
     network: clients.of(raw).network,
   });
   const kept = async (request: FastifyRequest, via: Via, click: Click) => {
-    const purpose = loadPurposeOf(request);
+    const fields = browserFieldsOf(request, clients);
     try {
-      outcomes.inc({ via, outcome: await keep(purpose ? { ...click, purpose } : click, originOf(request)) });
+      outcomes.inc({ via, outcome: await keep({ ...click, ...fields }, originOf(request)) });
     } catch (error) {
       outcomes.inc({ via, outcome: 'unavailable' });
       if (error instanceof Retryable) throw new Problem(503, 'unavailable', `${error.message}; send it again`, {}, 2);

@@ -17,10 +17,10 @@ import { isGoodIn, type Region, requireRegion, wrongRegionCode } from '../../inf
 import type { Logger } from '../../infra/log.ts';
 import { counter } from '../../infra/metrics.ts';
 import { traceContextOf } from '../../infra/trace-context.ts';
+import { browserFieldsOf } from '../browser-fields.ts';
 import { createClickIdMint } from '../click-id.ts';
 import type { ClickLog } from '../click-log.ts';
 import { unknownCountry } from '../country.ts';
-import { loadPurposeOf } from '../load-purpose.ts';
 import { type KeepClick, keepOutcomes } from '../spool/keep-click.ts';
 import { checkLink, type LinkQuery } from './link-check.ts';
 import type { LinkKeys } from './link-keys.ts';
@@ -76,10 +76,9 @@ export function routeLinks(http: Http, deps: LinkRouteDeps): void {
         return redirected(reply, safeLanding);
       }
       requireRegion(`link key ${keyId}`, itsRegion, region);
-      const purpose = loadPurposeOf(request);
       const click = {
         ...{ clickId: mint(at), eventId, adId, clickedAt, receivedAt: at, country: unknownCountry },
-        ...(purpose && { purpose }),
+        ...browserFieldsOf(request, clients),
       };
       try {
         outcomes.inc({ outcome: await keep(click, { trace: traceContextOf(request.headers), network }) });

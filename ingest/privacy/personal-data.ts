@@ -1,7 +1,7 @@
 /**
- * CONTRACT: defines what is kept of the two fields of a click that say who a person is: `user_id` and `ip`.
+ * CONTRACT: defines what is kept of the fields of a click that say who a person is: `user_id`, `ip` and `user_agent`.
  *
- * Both become what is kept before the click is written to the log, so no later program ever sees more. What is kept
+ * They become what is kept before the click is written to the log, so no later program ever sees more. What is kept
  * depends only on the field, the time of the click and the key. Copies of one click therefore stay equal, and clicks of
  * one person stay those of one person, within a day or for good.
  *
@@ -11,6 +11,7 @@
  *              truncated  203.0.113.0 (IPv4: the /24), 2001:db8:1:: (IPv6: the /48)
  *              hashed     fd3b:…, an IPv6 address of fd00::/8 with 120 bits of the hash
  *              none       nothing
+ *     user_agent full, or none
  *
  * A hashed address has the form of an address because readers of all releases, tables and filters take addresses.
  * fd00::/8 is for networks that do not reach the internet (RFC 4193), so no visitor has such an address.
@@ -27,26 +28,31 @@ export type HashSalt = 'fixed' | 'daily';
 export interface PersonalDataRules {
   readonly ip: 'full' | 'truncated' | 'hashed' | 'none';
   readonly userId: 'plain' | 'hashed';
+  /** Left out: full. */
+  readonly userAgent?: 'full' | 'none';
   readonly salt: HashSalt;
   /** Must be there when something is hashed. */
   readonly key?: KeyObject | undefined;
 }
 
-/** Both take a value that the rules of a click allow (click-body.ts), and the time of the click in epoch ms. */
+/** The functions take a value that the rules of a click allow (click-body.ts), and the time of the click in epoch ms. */
 export interface PersonalData {
   keptUserId(userId: string, clickedAt: number): string;
   /** Undefined: nothing is kept. */
   keptIp(ip: string, clickedAt: number): string | undefined;
+  readonly keepsUserAgent: boolean;
 }
 
-/** Returns undefined when both fields are kept as they are. */
-export function createPersonalData({ ip: ipRule, userId, salt, key }: PersonalDataRules): PersonalData | undefined {
-  if (ipRule === 'full' && userId === 'plain') return undefined;
+/** Returns undefined when all fields are kept as they are. */
+export function createPersonalData(rules: PersonalDataRules): PersonalData | undefined {
+  const { ip: ipRule, userId, userAgent = 'full', salt, key } = rules;
+  if (ipRule === 'full' && userId === 'plain' && userAgent === 'full') return undefined;
   const needed = () => {
     if (key === undefined) throw new Error('a hash needs a key');
     return key;
   };
   return {
+    keepsUserAgent: userAgent === 'full',
     keptUserId: (text, clickedAt) =>
       userId === 'plain' ? text : hashedUserId(needed(), text, saltOf(salt, clickedAt)),
     keptIp(text, clickedAt) {

@@ -30,6 +30,11 @@ export const PrivacyConfig = Type.Object({
     default: 'plain',
     description: 'what is kept of the user id of a click. `plain`: all. `hashed`: a keyed hash, `hashed:…`',
   }),
+  INGEST_USER_AGENT: Type.Union([Type.Literal('full'), Type.Literal('none')], {
+    default: 'full',
+    description:
+      'what is kept of the user agent of a click. `full`: all. `none`: nothing; what it says of robots is found out before. Persons without a user id are then not told apart at one address',
+  }),
   INGEST_HASH_SALT: Type.Union([Type.Literal('fixed'), Type.Literal('daily')], {
     default: 'fixed',
     description:
@@ -40,12 +45,12 @@ export type PrivacyConfig = Static<typeof PrivacyConfig>;
 
 /** @throws ConfigError when the key is needed and is not there, or when its file breaks a rule */
 export function personalDataRulesOf(config: PrivacyConfig): PersonalDataRules {
-  const { INGEST_IP: ip, INGEST_USER_ID: userId, INGEST_HASH_SALT: salt } = config;
+  const { INGEST_IP: ip, INGEST_USER_ID: userId, INGEST_USER_AGENT: userAgent, INGEST_HASH_SALT: salt } = config;
   const [key] = privacyKeysOf(config);
   const hashing = [ip === 'hashed' && 'INGEST_IP', userId === 'hashed' && 'INGEST_USER_ID'].filter(Boolean);
   if (hashing.length > 0 && key === undefined)
     throw new ConfigError(`${hashing[0]}=hashed needs a key: set PRIVACY_KEY_FILE`);
-  return { ip, userId, salt, key };
+  return { ip, userId, userAgent, salt, key };
 }
 
 /** Returns the keys of the file, the one in force first. None if no file is set. @throws ConfigError */

@@ -7,7 +7,6 @@
  * brokers are back. A click that was given to both is two copies of one click. When the spool takes none, either, Kafka
  * has all the time that a posted click has.
  */
-import { isIP } from 'node:net';
 import { Retryable } from '../../infra/errors.ts';
 import type { TraceContext } from '../../infra/trace-context.ts';
 import type { Click } from '../click.ts';
@@ -50,7 +49,7 @@ export function createKeepClick({ clickLog, spool, kept = {}, patienceMs = 100 }
     return clickLog.append(lines, trace, network);
   };
   return async (sent, origin) => {
-    const click = keptClick(sent, kept, addressIn(origin.network));
+    const click = keptClick(sent, kept, 'browser');
     if (spool === undefined || spool.refusal() !== undefined) {
       await intoLog(click, origin);
       return 'logged';
@@ -62,12 +61,6 @@ export function createKeepClick({ clickLog, spool, kept = {}, patienceMs = 100 }
     await spool.append(click);
     return 'spooled';
   };
-}
-
-/** Of IPv6 the client is a network, all of which is in one country. Undefined for what is no address. */
-function addressIn(network: string): string | undefined {
-  const address = network.replace('/64', '');
-  return isIP(address) === 0 ? undefined : address;
 }
 
 /** Returns false when it takes too long, or is refused. @throws what is no refusal */

@@ -1032,7 +1032,97 @@ export const mutations: readonly Mutation[] = [
     name: 'country-of-a-cut-address',
     bug: 'the country is looked up by the address that is kept: that of a hash, or of nothing',
     file: 'ingest/kept-click.ts',
-    edits: [['countryOfAddress(visitor) }', 'countryOfAddress(personal?.keptIp(visitor, clickedAt) ?? visitor) }']],
+    edits: [['countryOfAddress(ip) :', 'countryOfAddress(personal?.keptIp(ip, clickedAt) ?? ip) :']],
+    unit: 'test/unit/ingest/privacy/kept-clicks.test.ts',
+  },
+  {
+    name: 'facts-of-a-hashed-address',
+    bug: 'facts are found by the address that is kept: a hash is in no network of a list',
+    file: 'ingest/kept-click.ts',
+    edits: [['finder?.factsOf(ip,', 'finder?.factsOf(ip && personal ? personal.keptIp(ip, clickedAt) : ip,']],
+    unit: 'test/unit/ingest/privacy/kept-clicks.test.ts',
+  },
+  {
+    name: 'facts-of-a-hashed-plain-address',
+    bug: 'the same, of clicks that are copied as bytes alone',
+    file: 'ingest/plain-click.ts',
+    edits: [['finder?.factsOf(ip,', 'finder?.factsOf(ip && personal ? personal.keptIp(ip, clickedAt) : ip,']],
+    unit: 'test/unit/ingest/privacy/kept-clicks.test.ts',
+  },
+  {
+    name: 'broken-list-taken',
+    bug: 'a list is read up to its first bad line: half of its networks are forgotten without a word',
+    file: 'ingest/validity/validity-list.ts',
+    edits: [
+      ["if ('rule' in entry) throw wrong(brokenRule(at, line.trim(), entry.rule));", "if ('rule' in entry) break;"],
+    ],
+    unit: 'test/unit/ingest/validity/validity-list.test.ts',
+  },
+  {
+    name: 'broken-list-empties',
+    bug: 'a file that breaks a rule leaves nothing in force, instead of what was read before',
+    file: 'infra/followed-file.ts',
+    edits: [
+      [
+        '    } catch (error) {\n      failures.inc',
+        '    } catch (error) {\n      content = parse(Buffer.alloc(0));\n      failures.inc',
+      ],
+    ],
+    unit: 'test/unit/ingest/validity/validity-list.test.ts',
+  },
+  {
+    name: 'user-agent-remembered-by-its-beginning',
+    bug: 'what is remembered of a user agent goes by its first 128 characters: robots write their name at the end',
+    file: 'ingest/validity/fact-finder.ts',
+    edits: [
+      ['this.#younger.get(userAgent)', 'this.#younger.get(userAgent.slice(0, 128))'],
+      ['this.#younger.set(userAgent, found)', 'this.#younger.set(userAgent.slice(0, 128), found)'],
+    ],
+    unit: 'test/unit/ingest/validity/fact-finder.test.ts',
+  },
+  {
+    name: 'remembered-over-a-change-of-lists',
+    bug: 'what is remembered of a user agent outlives the list by which it was found',
+    file: 'ingest/validity/fact-finder.ts',
+    edits: [['if (deny !== this.#deny || allow !== this.#allow) {', 'if (this.#deny === undefined) {']],
+    unit: 'test/unit/ingest/validity/fact-finder.test.ts',
+  },
+  {
+    name: 'facts-of-the-line-before',
+    bug: 'the fast way of reading adds the facts of a line to those of the line before',
+    file: 'ingest/record-reader.ts',
+    edits: [['    this.userAgentEnd = 0;\n    this.facts = 0;', '    this.userAgentEnd = 0;']],
+    unit: 'test/unit/ingest/record-reader.test.ts',
+  },
+  {
+    name: 'facts-unknown-to-the-parser',
+    bug: 'lines that are parsed have no facts: a robot in a line of another form counts as a person',
+    file: 'ingest/parsed-line.ts',
+    edits: [['facts: facts === 0 ? undefined : facts,', 'facts: undefined,']],
+    unit: 'test/unit/ingest/record-reader.test.ts',
+  },
+  {
+    name: 'address-by-anybodys-header',
+    bug: 'X-Forwarded-For is believed from whoever connects: a robot chooses an address for each of its clicks',
+    file: 'infra/http-clients.ts',
+    edits: [
+      [
+        "const known = proxies.knownClientOf(socket.remoteAddress ?? '', forwardedFor);",
+        "const known = forwardedFor?.split(',').at(-1)?.trim() ?? proxies.knownClientOf(socket.remoteAddress ?? '', forwardedFor);",
+      ],
+    ],
+    unit: 'test/unit/ingest/links/link-route.test.ts',
+  },
+  {
+    name: 'whole-referrer-kept',
+    bug: 'the referrer is kept with its path and query: what a person has searched for is in the log',
+    file: 'ingest/referrer.ts',
+    edits: [
+      [
+        'return origin !== undefined && origin.length <= limits.referrerLength ? origin : undefined;',
+        'return origin === undefined ? undefined : address;',
+      ],
+    ],
     unit: 'test/unit/ingest/privacy/kept-clicks.test.ts',
   },
   {

@@ -1,20 +1,36 @@
-/** The country of a click that a browser has sent itself. */
+/** The country and the facts of a click that a browser has sent itself, by its whole address. */
 import { expect, it } from 'vitest';
 import type { ClickLines } from '../../../ingest/click-lines.ts';
+import { createPersonalData } from '../../../ingest/privacy/personal-data.ts';
 import { createKeepClick } from '../../../ingest/spool/keep-click.ts';
+import { FactFinder } from '../../../ingest/validity/fact-finder.ts';
+import { facts } from '../../../ingest/validity/facts.ts';
 import { click, clicksOf } from '../../support/clicks.ts';
 
 it.each([
   ['203.0.113.7', 'ZZ', 'KR'],
   ['203.0.113.7', 'DE', 'DE'],
-  ['2001:db8:1:2::/64', 'ZZ', 'BR'],
-  ['unknown', 'ZZ', 'ZZ'],
-])('of client %s is, sent as %s, %s, and the address is not kept', async (network, country, expected) => {
-  const kept: { country: string; ip?: string | undefined }[] = [];
-  const keep = createKeepClick({
-    clickLog: { append: async (lines: ClickLines) => void kept.push(...clicksOf(lines)) },
-    kept: { countryOfAddress: ip => (ip === '203.0.113.7' ? 'KR' : ip === '2001:db8:1:2::' ? 'BR' : 'ZZ') },
-  });
-  await keep(click({ country, ip: undefined, userId: undefined }), { trace: undefined, network });
-  expect(kept.map(each => [each.country, each.ip])).toEqual([[expected, undefined]]);
-});
+  ['2001:db8:1:2::3', 'ZZ', 'BR'],
+  [undefined, 'ZZ', 'ZZ'],
+])(
+  'of %s are, sent as %s, %s, and that it has no user agent; the address is kept as the settings say',
+  async (ip, country, expected) => {
+    for (const rule of ['full', 'none'] as const) {
+      const kept: unknown[] = [];
+      const keep = createKeepClick({
+        clickLog: {
+          append: async (lines: ClickLines) => {
+            kept.push(...clicksOf(lines).map(each => [each.country, each.facts, each.ip]));
+          },
+        },
+        kept: {
+          countryOfAddress: text => (text === '203.0.113.7' ? 'KR' : text === '2001:db8:1:2::3' ? 'BR' : 'ZZ'),
+          finder: new FactFinder(),
+          personal: createPersonalData({ ip: rule, userId: 'plain', salt: 'fixed' }),
+        },
+      });
+      await keep(click({ country, ip, userId: undefined }), { trace: undefined, network: 'any' });
+      expect(kept).toEqual([[expected, facts.missing.bit, rule === 'full' ? ip : undefined]]);
+    }
+  },
+);

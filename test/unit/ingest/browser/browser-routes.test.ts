@@ -62,7 +62,7 @@ async function setUp({ env = {}, ...deps }: Given = {}) {
     ask(
       'POST',
       `/b?k=${key}`,
-      { origin: page, 'content-type': text, ...headers },
+      { origin: page, 'content-type': text, 'user-agent': 'a browser', ...headers },
       typeof clicks === 'string' ? clicks : JSON.stringify(clicks),
     );
   const pixel = (adId: string, query: string, headers: Record<string, string> = { referer: `${page}/` }) =>
@@ -89,6 +89,7 @@ describe('a beacon', () => {
       {
         clickId: expect.stringMatching(/^[0-9A-Z]{26}$/),
         ...{ eventId: 'e1', adId: 'ad-42', clickedAt: now - 40, receivedAt: now, country: 'ZZ' },
+        ...{ userAgent: 'a browser', referrer: page },
       },
     ]);
   });
@@ -108,8 +109,10 @@ describe('a beacon', () => {
       ...one,
       user_id: 'u1',
       ip: '192.0.2.1',
+      user_agent: 'another',
+      referrer: 'https://another.example',
       country: 'KR',
-      purpose: 'x',
+      purpose: 'head',
       click_id: 'mine',
       received_at: 1,
     });
@@ -117,6 +120,7 @@ describe('a beacon', () => {
       {
         clickId: expect.stringMatching(/^[0-9A-Z]{26}$/),
         ...{ eventId: 'e1', adId: 'ad-42', clickedAt: now - 40, receivedAt: now, country: 'ZZ' },
+        ...{ userAgent: 'a browser', referrer: page },
       },
     ]);
   });

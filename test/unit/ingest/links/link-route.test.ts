@@ -126,6 +126,34 @@ describe('a click link', () => {
     expect(state.appended.map(click => click.purpose)).toEqual([purpose]);
   });
 
+  it.each([
+    ['1', '198.51.100.1, 203.0.113.7', '203.0.113.7'],
+    ['1', '2001:db8:1:2:3:4:5:6', '2001:db8:1:2:3:4:5:6'],
+    // The connection is of a proxy, and the proxy does not say whose request it is.
+    ['1', undefined, undefined],
+    ['2', '203.0.113.7', undefined],
+    ['1', '203.0.113.7, unknown', undefined],
+    // Nobody is trusted, and the connection comes from this machine.
+    ['false', '203.0.113.7', undefined],
+    ['192.0.2.0/24', '203.0.113.7', undefined],
+  ])('has, behind proxies %s and with X-Forwarded-For %s, address %s', async (proxies, forwardedFor, ip) => {
+    const { load, state } = await setUp({ env: { INGEST_TRUST_PROXY: proxies } });
+    await load(link(), { ...(forwardedFor !== undefined && { 'x-forwarded-for': forwardedFor }) });
+    expect(state.appended.map(click => click.ip)).toEqual([ip]);
+  });
+
+  it('has the user agent and the origin of the page, and never more of the page', async () => {
+    const { load, state } = await setUp();
+    const browser = { 'user-agent': 'Mozilla/5.0 (X11)', referer: 'https://page.example:8443/search?q=a+secret' };
+    await load(link(), browser);
+    await load(link(), { 'user-agent': `${'a'.repeat(600)}`, referer: 'about:blank' });
+    expect(state.appended).toMatchObject([
+      { userAgent: 'Mozilla/5.0 (X11)', referrer: 'https://page.example:8443' },
+      { userAgent: 'a'.repeat(512) },
+    ]);
+    expect(JSON.stringify(state.appended)).not.toMatch(/secret|blank/);
+  });
+
   it('takes an event id with any characters', async () => {
     const { load, state } = await setUp();
     await load(link({ eventId: '클릭 1+2=3 & 50% /?#' }));

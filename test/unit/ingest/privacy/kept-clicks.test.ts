@@ -5,6 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { createClickParser } from '../../../../ingest/click-batch.ts';
 import type { KeptFields } from '../../../../ingest/kept-click.ts';
 import { createPersonalData } from '../../../../ingest/privacy/personal-data.ts';
+import { FactFinder } from '../../../../ingest/validity/fact-finder.ts';
+import { parseValidityList } from '../../../../ingest/validity/validity-list.ts';
 
 const key = createSecretKey('k'.repeat(43), 'utf8');
 const receivedAt = Date.UTC(2026, 10, 29, 12);
@@ -49,6 +51,25 @@ describe.each([
     expect(line?.['ip']).toBe(personal?.keptIp('203.0.113.7', receivedAt));
   });
 
+  it.each(['none', 'hashed', 'truncated'] as const)(
+    'gets its facts by its address and user agent before these are kept as %s and none',
+    ip => {
+      const personal = createPersonalData({ ip, userId: 'plain', userAgent: 'none', salt: 'fixed', key });
+      const list = parseValidityList(Buffer.from('203.0.113.7'), 'LIST', 'networks');
+      const finder = new FactFinder({ datacentre: () => list });
+      const posted = written(click.replace('}', ',"user_agent":"curl/8.5.0"}'));
+      const [line] = linesOf(posted, { personal, finder });
+      expect(line?.['facts']).toBe('bc');
+      expect(line).not.toHaveProperty('user_agent');
+    },
+  );
+
+  it('keeps of its referrer the origin alone', () => {
+    const posted = written(click.replace('}', ',"referrer":"https://page.example/a?q=secret","purpose":"head"}'));
+    const [line] = linesOf(posted, { finder: new FactFinder() });
+    expect(line).toMatchObject({ referrer: 'https://page.example', purpose: 'head', facts: 'p' });
+  });
+
   it('keeps the country that it was posted with', () => {
     const posted = written(click.replace('}', ',"country":"DE"}'));
     expect(linesOf(posted, { countryOfAddress })).toMatchObject([{ country: 'DE', ip: '203.0.113.7' }]);
@@ -63,17 +84,50 @@ it('is kept the same, written plain or not, whatever is posted and whatever the 
   const rules = fc.record({
     ip: fc.constantFrom('full' as const, 'truncated' as const, 'hashed' as const, 'none' as const),
     userId: fc.constantFrom('plain' as const, 'hashed' as const),
+    userAgent: fc.constantFrom('full' as const, 'none' as const),
     salt: fc.constantFrom('fixed' as const, 'daily' as const),
     withCountries: fc.boolean(),
   });
+  const made = fc.record({
+    user_agent: fc.constantFrom(
+      undefined,
+      'curl/8.5.0',
+      'Mozilla/5.0 (X11; Linux x86_64)',
+      'x'.repeat(512),
+      'x'.repeat(513),
+    ),
+    referrer: fc.oneof(
+      fc.constantFrom(
+        undefined,
+        'https://Page.example:443/',
+        'http://1/',
+        'http://xn--a.example/',
+        'app://x',
+        'https://a.b',
+      ),
+      fc.webUrl({ withQueryParameters: true }),
+      fc.domain().map(domain => `http://${domain}`),
+    ),
+    purpose: fc.constantFrom(undefined, 'prefetch', 'head', 'other'),
+  });
+  const finder = new FactFinder();
   fc.assert(
-    fc.property(field, address, fc.option(fc.constantFrom('DE', 'ZZ'), { nil: undefined }), rules, (...drawn) => {
-      const [user_id, ip, country, { withCountries, ...rest }] = drawn;
+    fc.property(field, address, fc.option(fc.constantFrom('DE', 'ZZ'), { nil: undefined }), rules, made, (...drawn) => {
+      const [user_id, ip, country, { withCountries, ...rest }, more] = drawn;
       const kept = {
         personal: createPersonalData({ ...rest, key }),
+        finder,
         ...(withCountries && { countryOfAddress }),
       };
-      const click = JSON.stringify({ ad_id: 'ad-1', event_id: 'e', clicked_at: receivedAt, country, user_id, ip });
+      const click = JSON.stringify({
+        ad_id: 'ad-1',
+        event_id: 'e',
+        clicked_at: receivedAt,
+        country,
+        user_id,
+        ip,
+        ...more,
+      });
       const [plain] = linesOf(click, kept);
       expect(linesOf(click.replace('ad_id', 'ad\\u005fid'), kept)).toEqual([plain]);
     }),
