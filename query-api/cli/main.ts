@@ -15,6 +15,7 @@ const commands = {
   tail: async () => (await import('./counts-commands.ts')).tailCommand(),
   feed: async () => (await import('../../ingest/feed/command.ts')).feedCommand(),
   link: async () => (await import('../../ingest/links/command.ts')).linkCommand(),
+  lists: async () => (await import('../../ingest/validity/command.ts')).listsCommand(),
   replay: async () => (await import('./job-commands.ts')).replayCommand(),
   reconcile: async () => (await import('./job-commands.ts')).reconcileCommand(),
   jobs: async () => (await import('./job-commands.ts')).jobsCommand(),
