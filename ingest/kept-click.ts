@@ -1,13 +1,13 @@
 /**
  * Makes of a click that was judged the click that is kept. Its country is found by its address if it is not known, and
- * its facts by address, user agent and purpose (validity/). Only then address, user id and user agent become what the
+ * its facts by address, user agent and purpose (fact-finding/). Only then address, user id and user agent become what the
  * settings keep of them (privacy/): of a hash, nobody can tell the network any more.
  */
 import type { Click } from './click.ts';
 import { unknownCountry } from './country.ts';
+import type { FactFinder } from './fact-finding/fact-finder.ts';
 import type { CountryOfAddress } from './geo-country.ts';
 import type { PersonalData } from './privacy/personal-data.ts';
-import type { FactFinder } from './validity/fact-finder.ts';
 
 export interface KeptFields {
   /** Left out: the fields are kept as they are. */

@@ -1,12 +1,12 @@
 /** Opens what decides which fields of a click are kept, and what is found out about it, as the settings say. */
 import type { Logger } from '../infra/log.ts';
 import type { IngestConfig } from './config.ts';
+import { FactFinder } from './fact-finding/fact-finder.ts';
 import { followGeoCountries } from './geo-country.ts';
 import type { KeptFields } from './kept-click.ts';
+import { openFactLists } from './open-fact-lists.ts';
 import { createPersonalData } from './privacy/personal-data.ts';
 import { personalDataRulesOf } from './privacy/privacy-config.ts';
-import { FactFinder } from './validity/fact-finder.ts';
-import { openFactLists } from './validity/open-fact-lists.ts';
 
 /** @throws ConfigError */
 export async function openKeptFields(

@@ -1,6 +1,7 @@
 /** Reads the versions of the rules of invalid traffic from topic `hot-ads`, and announces further ones. */
+
+import { type AnnounceDeps, announceRules, soonestFrom } from '../../ingest/hot-ads/announce-rules.ts';
 import type { PartitionRecord } from '../../ingest/hot-ads/partition-record.ts';
-import { type AnnounceDeps, announceRules, soonestFrom } from '../../ingest/validity/announce-rules.ts';
 import type { AnnouncedRules, RulesVersion } from '../../ingest/validity/rule-set.ts';
 import type { RuleSet } from '../../ingest/validity/rules.ts';
 

@@ -1052,11 +1052,11 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'broken-list-taken',
     bug: 'a list is read up to its first bad line: half of its networks are forgotten without a word',
-    file: 'ingest/validity/validity-list.ts',
+    file: 'ingest/fact-finding/validity-list.ts',
     edits: [
       ["if ('rule' in entry) throw wrong(brokenRule(at, line.trim(), entry.rule));", "if ('rule' in entry) break;"],
     ],
-    unit: 'test/unit/ingest/validity/validity-list.test.ts',
+    unit: 'test/unit/ingest/fact-finding/validity-list.test.ts',
   },
   {
     name: 'broken-list-empties',
@@ -1068,24 +1068,24 @@ export const mutations: readonly Mutation[] = [
         '    } catch (error) {\n      content = parse(Buffer.alloc(0));\n      failures.inc',
       ],
     ],
-    unit: 'test/unit/ingest/validity/validity-list.test.ts',
+    unit: 'test/unit/ingest/fact-finding/validity-list.test.ts',
   },
   {
     name: 'user-agent-remembered-by-its-beginning',
     bug: 'what is remembered of a user agent goes by its first 128 characters: robots write their name at the end',
-    file: 'ingest/validity/fact-finder.ts',
+    file: 'ingest/fact-finding/fact-finder.ts',
     edits: [
       ['this.#younger.get(userAgent)', 'this.#younger.get(userAgent.slice(0, 128))'],
       ['this.#younger.set(userAgent, found)', 'this.#younger.set(userAgent.slice(0, 128), found)'],
     ],
-    unit: 'test/unit/ingest/validity/fact-finder.test.ts',
+    unit: 'test/unit/ingest/fact-finding/fact-finder.test.ts',
   },
   {
     name: 'remembered-over-a-change-of-lists',
     bug: 'what is remembered of a user agent outlives the list by which it was found',
-    file: 'ingest/validity/fact-finder.ts',
+    file: 'ingest/fact-finding/fact-finder.ts',
     edits: [['if (deny !== this.#deny || allow !== this.#allow) {', 'if (this.#deny === undefined) {']],
-    unit: 'test/unit/ingest/validity/fact-finder.test.ts',
+    unit: 'test/unit/ingest/fact-finding/fact-finder.test.ts',
   },
   {
     name: 'facts-of-the-line-before',

@@ -8,7 +8,7 @@ export const contracts: readonly string[] = [
   'ingest/validity/facts.ts',
   'ingest/validity/rules.ts',
   'ingest/validity/rule-set.ts',
-  'ingest/validity/announce-rules.ts',
+  'ingest/hot-ads/announce-rules.ts',
   'ingest/record-reader.ts',
   'ingest/record-traces.ts',
   // Whoever asks for a person looks for what ingest keeps.

@@ -5,7 +5,7 @@ import { withoutKey } from '../../../infra/audit/audit-record.ts';
 import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
 import { tenantOf } from '../../../infra/keys/tenant.ts';
 import { invalid } from '../../../infra/problem.ts';
-import { RulesRefused } from '../../../ingest/validity/announce-rules.ts';
+import { RulesRefused } from '../../../ingest/hot-ads/announce-rules.ts';
 import { longestNote, type RulesVersion, ValidityRulesSchema } from '../../../ingest/validity/rule-set.ts';
 import { recommendedRules } from '../../../ingest/validity/rules.ts';
 import { wholeMinuteOf } from '../../http/asked-range.ts';

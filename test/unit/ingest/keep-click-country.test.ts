@@ -1,9 +1,9 @@
 /** The country and the facts of a click that a browser has sent itself, by its whole address. */
 import { expect, it } from 'vitest';
 import type { ClickLines } from '../../../ingest/click-lines.ts';
+import { FactFinder } from '../../../ingest/fact-finding/fact-finder.ts';
 import { createPersonalData } from '../../../ingest/privacy/personal-data.ts';
 import { createKeepClick } from '../../../ingest/spool/keep-click.ts';
-import { FactFinder } from '../../../ingest/validity/fact-finder.ts';
 import { facts } from '../../../ingest/validity/facts.ts';
 import { click, clicksOf } from '../../support/clicks.ts';
 

@@ -3,10 +3,10 @@ import { createSecretKey } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createClickParser } from '../../../../ingest/click-batch.ts';
+import { FactFinder } from '../../../../ingest/fact-finding/fact-finder.ts';
+import { parseValidityList } from '../../../../ingest/fact-finding/validity-list.ts';
 import type { KeptFields } from '../../../../ingest/kept-click.ts';
 import { createPersonalData } from '../../../../ingest/privacy/personal-data.ts';
-import { FactFinder } from '../../../../ingest/validity/fact-finder.ts';
-import { parseValidityList } from '../../../../ingest/validity/validity-list.ts';
 
 const key = createSecretKey('k'.repeat(43), 'utf8');
 const receivedAt = Date.UTC(2026, 10, 29, 12);

@@ -1,9 +1,9 @@
 /** Opens the lists by which facts of clicks are found, as the settings say, and follows their files. */
-import { followFile } from '../../infra/followed-file.ts';
-import type { Logger } from '../../infra/log.ts';
-import type { IngestConfig } from '../config.ts';
-import type { FactLists } from './fact-finder.ts';
-import { parseValidityList, type ValidityList } from './validity-list.ts';
+import { followFile } from '../infra/followed-file.ts';
+import type { Logger } from '../infra/log.ts';
+import type { IngestConfig } from './config.ts';
+import type { FactLists } from './fact-finding/fact-finder.ts';
+import { parseValidityList, type ValidityList } from './fact-finding/validity-list.ts';
 
 type ListSetting = 'INGEST_DATACENTRE_FILE' | 'INGEST_DENY_FILE' | 'INGEST_ALLOW_FILE';
 

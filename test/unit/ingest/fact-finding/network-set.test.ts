@@ -3,8 +3,8 @@ import { BlockList, isIPv6 } from 'node:net';
 import fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import { describe, expect, it } from 'vitest';
-import { addressOf, isIpv4 } from '../../../../ingest/validity/address.ts';
-import { NetworkSet, networkIn } from '../../../../ingest/validity/network-set.ts';
+import { addressOf, isIpv4 } from '../../../../ingest/fact-finding/address.ts';
+import { NetworkSet, networkIn } from '../../../../ingest/fact-finding/network-set.ts';
 
 const addresses = fc.oneof(fc.ipV4(), fc.ipV6());
 

@@ -7,8 +7,8 @@
  */
 import { isbot } from 'isbot';
 import { counter } from '../../infra/metrics.ts';
+import { type Fact, facts } from '../validity/facts.ts';
 import { addressOf } from './address.ts';
-import { type Fact, facts } from './facts.ts';
 import { NetworkSet, networkIn } from './network-set.ts';
 import type { ValidityList } from './validity-list.ts';
 

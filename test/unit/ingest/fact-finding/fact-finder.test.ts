@@ -1,8 +1,8 @@
 /** The facts of a click, and what is remembered of user agents. */
 import { describe, expect, it } from 'vitest';
-import { FactFinder, type FactLists, mostRemembered } from '../../../../ingest/validity/fact-finder.ts';
+import { FactFinder, type FactLists, mostRemembered } from '../../../../ingest/fact-finding/fact-finder.ts';
+import { parseValidityList } from '../../../../ingest/fact-finding/validity-list.ts';
 import { factsText } from '../../../../ingest/validity/facts.ts';
-import { parseValidityList } from '../../../../ingest/validity/validity-list.ts';
 
 const listOf = (text: string) => parseValidityList(Buffer.from(text), 'LIST', 'userAgentsToo');
 const chrome =

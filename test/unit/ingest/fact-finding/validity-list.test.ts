@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { registry } from '../../../../infra/metrics.ts';
-import { FactFinder } from '../../../../ingest/validity/fact-finder.ts';
+import { FactFinder } from '../../../../ingest/fact-finding/fact-finder.ts';
+import { listLimits, parseValidityList } from '../../../../ingest/fact-finding/validity-list.ts';
+import { openFactLists } from '../../../../ingest/open-fact-lists.ts';
 import { factsText } from '../../../../ingest/validity/facts.ts';
-import { openFactLists } from '../../../../ingest/validity/open-fact-lists.ts';
-import { listLimits, parseValidityList } from '../../../../ingest/validity/validity-list.ts';
 import { eventually } from '../../../support/wait.ts';
 
 const parse = (text: string, holds: 'networks' | 'userAgentsToo' = 'userAgentsToo') =>

@@ -10,9 +10,9 @@ import { createProducer } from '../../infra/kafka/producer.ts';
 import type { Logger } from '../../infra/log.ts';
 import type { Names } from '../../infra/topics.ts';
 import { createClickIdMint } from '../click-id.ts';
-import type { PartitionRecord } from '../hot-ads/partition-record.ts';
-import { type HotAdTerms, tickRecord, validityRulesRecord } from '../hot-ads/rule.ts';
-import { type AnnouncedRules, mostVersions, type RulesVersion } from './rule-set.ts';
+import { type AnnouncedRules, mostVersions, type RulesVersion } from '../validity/rule-set.ts';
+import type { PartitionRecord } from './partition-record.ts';
+import { type HotAdTerms, tickRecord, validityRulesRecord } from './rule.ts';
 
 export interface AnnounceDeps {
   readonly kafka: KafkaClient;
