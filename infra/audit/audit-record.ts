@@ -29,7 +29,7 @@ export interface Asker {
   readonly name: string;
   /** The person, as an identity provider names them, or empty. */
   readonly subject: string;
-  /** The address of the client (of IPv6: a /64), or empty for an operator at the broker. */
+  /** The address of the client (of IPv6: a /64), or empty for an operator at the broker, and for a request of another region. */
   readonly address: string;
 }
 

@@ -1588,7 +1588,7 @@ export interface Operations {
         readonly name: string | null;
         /** The person who was signed in, as the identity provider names them: its `sub`, or a hash if that is a mail address. Null: not known. */
         readonly subject: string | null;
-        /** The address of the client (of IPv6: a /64). Null: several, or it was not done over HTTP. */
+        /** The address of the client (of IPv6: a /64). Null: several, not done over HTTP, or refused because the key is of another region. */
         readonly from: string | null;
         /** The method and the route, or the command. */
         readonly action: string;
@@ -2035,6 +2035,12 @@ export interface Operations {
             readonly user_id?: string | null | undefined;
             /** IPv4 or IPv6 address of the user who clicked, without port, zone or brackets */
             readonly ip?: string | null | undefined;
+            /** header User-Agent of the browser: 1 to 512 Unicode code points, no control characters */
+            readonly user_agent?: string | null | undefined;
+            /** the address of the page on which was clicked, with http or https. Only its origin is kept */
+            readonly referrer?: string | null | undefined;
+            /** `prefetch` if a program has loaded the link before anybody clicked (header Sec-Purpose), `head` if it has only asked whether it works (method HEAD) */
+            readonly purpose?: 'prefetch' | 'head' | null | undefined;
           }
         | readonly {
             /** the ad that was clicked: 1 to 128 of `A-Z a-z 0-9 . _ : -`, but not `.` or `..` */
@@ -2049,6 +2055,12 @@ export interface Operations {
             readonly user_id?: string | null | undefined;
             /** IPv4 or IPv6 address of the user who clicked, without port, zone or brackets */
             readonly ip?: string | null | undefined;
+            /** header User-Agent of the browser: 1 to 512 Unicode code points, no control characters */
+            readonly user_agent?: string | null | undefined;
+            /** the address of the page on which was clicked, with http or https. Only its origin is kept */
+            readonly referrer?: string | null | undefined;
+            /** `prefetch` if a program has loaded the link before anybody clicked (header Sec-Purpose), `head` if it has only asked whether it works (method HEAD) */
+            readonly purpose?: 'prefetch' | 'head' | null | undefined;
           }[];
     };
     readonly answer: {
@@ -2074,7 +2086,7 @@ export interface Operations {
       readonly ignored_fields: readonly string[];
       /** fields that broke a rule and were left out of accepted clicks; each field is listed once */
       readonly warnings: readonly {
-        /** country, user_id, ip */ readonly field: string;
+        /** country, user_id, ip, user_agent, referrer, purpose */ readonly field: string;
         /** number of clicks that count without it */
         readonly clicks: number;
         /** position of the first of these clicks, as in `rejected` */

@@ -19,9 +19,13 @@ const rules = {
   'parameter-description': 'error',
 } as const;
 
-/** Routes that are no part of the API: pages and their files, and refusals of methods that a path does not take. */
+/**
+ * Routes that are no part of the API: pages and their files, where browsers go to sign in and come back, and refusals of
+ * methods that a path does not take.
+ */
 const isHidden = ({ url, method, schema }: RouteOptions) =>
-  /^\/($|docs\b|dashboard\/)/.test(url) || (Array.isArray(method) && Reflect.get(schema ?? {}, 'hide') === true);
+  /^\/($|docs\b|dashboard\/|v1\/session\/oidc\b)/.test(url) ||
+  (Array.isArray(method) && Reflect.get(schema ?? {}, 'hide') === true);
 
 const lint = async (document: unknown) => {
   const config = await createConfig({ extends: ['recommended-strict'], rules });

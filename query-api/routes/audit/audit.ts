@@ -80,7 +80,9 @@ const EntrySchema = Type.Object(
     subject: textOrNull(
       'The person who was signed in, as the identity provider names them: its `sub`, or a hash if that is a mail address. Null: not known.',
     ),
-    from: textOrNull('The address of the client (of IPv6: a /64). Null: several, or it was not done over HTTP.'),
+    from: textOrNull(
+      'The address of the client (of IPv6: a /64). Null: several, not done over HTTP, or refused because the key is of another region.',
+    ),
     action: Type.String({ description: 'The method and the route, or the command.' }),
     parameters: Type.Record(Type.String(), Type.String(), {
       description: 'What was given. `***` stands for what is a secret, or may be about a person who clicks.',
