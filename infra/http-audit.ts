@@ -144,9 +144,33 @@ const mostCharacters = 200;
  * which may name persons; `contains`, which is looked for in lines; and cursors, which contain what a page ended with.
  */
 const recorded: ReadonlySet<string> = new Set([
-  ...['action', 'ad_id', 'ad_id_prefix', 'apply', 'as_of', 'at', 'clicked_from', 'clicked_to', 'compare', 'country'],
-  ...['expires_at', 'filter', 'format', 'from', 'granularity', 'id', 'key', 'label', 'limit', 'note', 'order'],
-  ...['origins', 'outcome', 'overlap_s', 'partitions', 'price_per_click', 'reason', 'region', 'rules', 'scopes'],
+  ...['action', 'ad_id', 'ad_id_prefix', 'apply', 'as_of', 'at', 'clicked_from', 'clicked_to', 'clicks', 'compare'],
+  ...[
+    'country',
+    'expires_at',
+    'filter',
+    'format',
+    'from',
+    'granularity',
+    'id',
+    'key',
+    'label',
+    'limit',
+    'note',
+    'order',
+  ],
+  ...[
+    'origins',
+    'outcome',
+    'overlap_s',
+    'partitions',
+    'price_per_click',
+    'reason',
+    'reasons',
+    'region',
+    'rules',
+    'scopes',
+  ],
   ...['strict', 'timezone', 'to', 'uniques', 'window'],
   ...Object.keys(OwnQuotasSchema.properties),
 ]);

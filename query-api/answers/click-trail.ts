@@ -26,6 +26,8 @@ export interface Copy {
   readonly reason: string | null;
   /** The job that has counted it since. */
   readonly job: string | null;
+  /** Letters of what was found out about it (ingest/validity/facts.ts). Null: not known. */
+  readonly facts: string | null;
 }
 
 export function trailOf(
@@ -92,5 +94,6 @@ function asideCopy({ click_id, ad_id, clicked_at, partition, reason }: Quarantin
     outcome: 'quarantined',
     reason,
     job: null,
+    facts: null,
   };
 }

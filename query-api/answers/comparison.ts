@@ -1,11 +1,20 @@
 /** Answers `compare=previous`: the same question about the range of the same length right before. */
 
 import { Type } from 'typebox';
-import { anyCountFields, countField, isoOf, pendingLateField, rangeFields, stateField } from '../http/parameters.ts';
+import { reasonsFields } from '../http/asked-clicks.ts';
+import {
+  anyClicksFields,
+  anyCountFields,
+  isoOf,
+  pendingLateField,
+  rangeFields,
+  stateField,
+} from '../http/parameters.ts';
 import { type Finality, stateAt } from '../store/finality.ts';
 import type { LateClicks } from '../store/late-clicks.ts';
 import { stepsMs, type TimeRange } from '../time/time-range.ts';
-import { type ReadDeps, readRanks, readTotals, selectionOf, type Wanted } from './readings.ts';
+import { type ReadCounts, type ReadDeps, readRanks, readTotals, selectionOf, type Wanted } from './readings.ts';
+import { noCounts } from './shown-counts.ts';
 
 export const compareParameter = (description: string) =>
   Type.Optional(Type.Enum(['previous'], { type: 'string', description }));
@@ -16,6 +25,7 @@ export const previousField = (description: string) =>
       {
         ...rangeFields,
         ...anyCountFields,
+        ...reasonsFields,
         state: stateField,
         pending_late: pendingLateField,
       },
@@ -38,11 +48,11 @@ export async function readPrevious(deps: ReadDeps, wanted: Wanted, known: Finali
     readTotals(deps, { ...wanted, uniques: false }, known),
     deps.groups.restatedSteps(wanted.adIds, stepsMs.day, selectionOf(wanted)),
   ]);
-  const counts = rows[0] ?? { count: 0, duplicates: 0, late: 0 };
+  const { uniques, ...counts }: ReadCounts = rows[0] ?? noCounts.counts;
   return {
     from: isoOf(wanted.from),
     to: isoOf(wanted.to),
-    ...{ count: counts.count, duplicates: counts.duplicates, late: counts.late },
+    ...counts,
     state: stateAt(finality, wanted.to, restated.length > 0),
     pending_late: late.of(wanted.adIds)(wanted),
   };
@@ -51,10 +61,7 @@ export async function readPrevious(deps: ReadDeps, wanted: Wanted, known: Finali
 export const previousRankField = Type.Optional(
   Type.Union(
     [
-      Type.Object(
-        { rank: Type.Integer({ minimum: 1 }), count: countField('Distinct clicks.') },
-        { additionalProperties: false },
-      ),
+      Type.Object({ rank: Type.Integer({ minimum: 1 }), ...anyClicksFields }, { additionalProperties: false }),
       Type.Null(),
     ],
     {
@@ -94,6 +101,8 @@ export async function readPreviousRanks(
       state: stateAt(finality, wanted.to, restated.length > 0),
       pending_late: late.of([])(wanted),
     },
-    of: new Map(rows.map(({ ad_id, rank, count }) => [ad_id, { rank, count }])),
+    of: new Map(
+      rows.map(({ ad_id, rank, count, gross, net, invalid }) => [ad_id, { rank, count, gross, net, invalid }]),
+    ),
   };
 }

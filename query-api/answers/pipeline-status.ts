@@ -9,6 +9,7 @@ import { finalityOf } from '../store/finality.ts';
 import type { RowsChecked } from '../store/jobs/conservation-store.ts';
 import { silentAfterMs } from '../store/jobs/runner-store.ts';
 import type { LateClicks } from '../store/late-clicks.ts';
+import { clicksOf } from '../store/net-and-gross.ts';
 import type { Stall } from './stalled-partitions.ts';
 
 /**
@@ -46,6 +47,9 @@ export function statusOf(
       counted: total('counted'),
       duplicates: total('duplicates'),
       quarantined: total('quarantined'),
+      gross: total('gross'),
+      invalid: total('invalid'),
+      net: total('net'),
       acknowledged: total('acknowledged'),
       unacknowledged: total('unacknowledged'),
       missing: total('missing'),
@@ -79,17 +83,21 @@ type SummedField =
   | 'counted'
   | 'duplicates'
   | 'quarantined'
+  | 'gross'
+  | 'invalid'
+  | 'net'
   | 'acknowledged'
   | 'unacknowledged'
   | 'missing'
   | 'written_off';
 
 /**
- * Checks that acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, and that all
- * missing lines are written off.
+ * Checks that acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, that gross =
+ * duplicates + invalid + net, and that all missing lines are written off.
  */
 function isBalanced(row: ReturnType<typeof partitionStatus>): boolean {
-  return row.balance === 0 && row.unacknowledged >= 0 && row.missing <= row.written_off;
+  const isNetted = row.gross === row.duplicates + row.invalid + row.net && row.net >= 0;
+  return isNetted && row.balance === 0 && row.unacknowledged >= 0 && row.missing <= row.written_off;
 }
 
 function partitionStatus(row: Progress, endOffset: number | undefined, writtenOff: number, now: number) {
@@ -108,6 +116,9 @@ function partitionStatus(row: Progress, endOffset: number | undefined, writtenOf
     counted: row.counted,
     duplicates: row.duplicates,
     quarantined: row.quarantined,
+    gross: clicksOf({ ...row, count: row.counted }, 'gross'),
+    invalid: row.invalid,
+    net: clicksOf({ ...row, count: row.counted }, 'net'),
     balance: row.received - row.counted - row.duplicates - row.quarantined,
     acknowledged: row.acknowledged,
     unacknowledged: row.received - (row.acknowledged - row.missing),

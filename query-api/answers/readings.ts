@@ -5,15 +5,17 @@
  */
 import { Type } from 'typebox';
 import type { Routing } from '../log/hot-ad-rules.ts';
-import type { AdCursor, StatedSelection } from '../store/ad-counts.ts';
+import { type AdCount, type AdCursor, type Counts, noClicks, type StatedSelection } from '../store/ad-counts.ts';
 import { type ClickFilter, countryOf, needsRaw } from '../store/filters/click-filter.ts';
 import { type Finality, finalityOfRaw } from '../store/finality.ts';
-import type { AdFound, AdIds, AdName, AdRank, GroupQueries } from '../store/group-counts.ts';
+import type { AdIds, AdName, GroupQueries } from '../store/group-counts.ts';
+import type { ClickKind } from '../store/net-and-gross.ts';
 import type { RawCounts, RawQueries, RawSelection } from '../store/raw-counts.ts';
 import type { RawCoverage } from '../store/raw-coverage.ts';
 import type { TopQueries } from '../store/rollup/top-lists.ts';
 import type { StatedRange } from '../store/sql/stated-rows.ts';
 import { type Step, stepsOf } from '../time/steps.ts';
+import { type ShownClicks, type ShownCounts, shownClicksOf, shownCountsOf } from './shown-counts.ts';
 import { type CountedUniques, type Uniques, uniquesOf } from './uniques.ts';
 
 /** Which clicks are asked for, and whether their users are to be counted too. */
@@ -21,13 +23,16 @@ export interface Wanted extends StatedRange {
   readonly adIds: AdIds;
   readonly filter: ClickFilter;
   readonly uniques: boolean;
+  /** What `count` counts, and what gives the order. Left out: net clicks, or distinct ones where net is not known. */
+  readonly clicks?: ClickKind;
 }
 
-export interface ReadCounts {
-  readonly count: number;
-  readonly duplicates: number;
-  /** Null: raw clicks do not say it. */
-  readonly late: number | null;
+export interface ReadCounts extends ShownCounts {
+  readonly uniques?: Uniques;
+}
+
+export interface ReadAd extends ShownClicks {
+  readonly ad_id: string;
   readonly uniques?: Uniques;
 }
 
@@ -64,17 +69,36 @@ export function isFromRaw({ filter, uniques }: Pick<Wanted, 'filter' | 'uniques'
 }
 
 /** Returns the selection in which restatements are looked for, whichever source was read. */
-export function selectionOf({ from, to, isSettled, filter }: Wanted): StatedSelection {
-  return { from, to, isSettled, country: countryOf(filter) };
+export function selectionOf({ from, to, isSettled, filter, clicks, reasons = false }: Wanted): StatedSelection {
+  return { from, to, isSettled, country: countryOf(filter), reasons, ...(clicks && { clicks }) };
 }
 
-export async function readTotals(deps: ReadDeps, wanted: Wanted, finality: Finality): Promise<Reading<ReadCounts>> {
+/** `undone` is taken away from the counts. */
+export async function readTotals(
+  deps: ReadDeps,
+  wanted: Wanted,
+  finality: Finality,
+  undone: () => Promise<Counts> = async () => noClicks,
+): Promise<Reading<ReadCounts>> {
   const { groups, raw } = deps;
-  if (!isFromRaw(wanted))
-    return { source: 'counts', rows: [await groups.totals(wanted.adIds, selectionOf(wanted))], finality };
+  if (!isFromRaw(wanted)) {
+    const [taken, counts] = await Promise.all([undone(), groups.totals(wanted.adIds, selectionOf(wanted))]);
+    return { source: 'counts', rows: [shownCountsOf(without(counts, taken), wanted.clicks)], finality };
+  }
   const provable = await provableOf(deps, wanted, finality);
   const { differs, ...counts } = await raw.totals(wanted);
   return await withUniques(raw, wanted, provable, 'all', differs, [{ ...counts, name: '' }]);
+}
+
+function without(counts: Counts, taken: Counts): Counts {
+  const left = (field: 'count' | 'duplicates' | 'late' | 'invalid') => Math.max(0, counts[field] - taken[field]);
+  return {
+    ...counts,
+    count: left('count'),
+    duplicates: left('duplicates'),
+    late: left('late'),
+    invalid: left('invalid'),
+  };
 }
 
 export async function readPopularAds(
@@ -83,10 +107,12 @@ export async function readPopularAds(
   wanted: Wanted,
   finality: Finality,
   after: AdCursor | undefined,
-): Promise<Reading<{ readonly ad_id: string; readonly count: number; readonly uniques?: Uniques }>> {
+): Promise<Reading<ReadAd>> {
   const { tops, raw } = deps;
-  if (!isFromRaw(wanted))
-    return { source: 'counts', rows: await tops.popularAds(limit, selectionOf(wanted), after), finality };
+  if (!isFromRaw(wanted)) {
+    const ads = await tops.popularAds(limit, selectionOf(wanted), after);
+    return { source: 'counts', rows: ads.map(ad => shownAd(ad, wanted)), finality };
+  }
   const provable = await provableOf(deps, wanted, finality);
   const { ads, differs } = await raw.popularAds(limit, wanted, after);
   const listed = { ...wanted, adIds: ads.map(ad => ad.ad_id) };
@@ -94,9 +120,19 @@ export async function readPopularAds(
   const reading = await withUniques(raw, listed, provable, 'ad', differs, rows);
   return {
     ...reading,
-    rows: reading.rows.map(({ name, count, uniques }) => ({ ad_id: name, count, ...(uniques ? { uniques } : {}) })),
+    rows: reading.rows.map(({ name, count, gross, net, invalid, uniques }) => ({
+      ...{ ad_id: name, count, gross, net, invalid },
+      ...(uniques ? { uniques } : {}),
+    })),
   };
 }
+
+function shownAd(ad: AdSums, { clicks }: Pick<Wanted, 'clicks'>): ReadAd {
+  return { ad_id: ad.ad_id, ...shownClicksOf({ ...ad, invalid: ad.invalid ?? null }, clicks) };
+}
+
+/** Raw clicks have no `invalid`. */
+type AdSums = Omit<AdCount, 'invalid'> & Partial<Pick<AdCount, 'invalid'>>;
 
 /** Returns the ads whose id matches `name`, ordered by clicks and then by ad_id. */
 export async function readNamedAds(
@@ -106,7 +142,7 @@ export async function readNamedAds(
   wanted: Wanted,
   finality: Finality,
   after: AdCursor | undefined,
-): Promise<Reading<AdFound>> {
+): Promise<Reading<ReadAd>> {
   const { tops, groups, raw } = deps;
   if (!isFromRaw(wanted)) {
     const selection = selectionOf(wanted);
@@ -116,13 +152,13 @@ export async function readNamedAds(
         : name.prefix !== ''
           ? groups.adsByPrefix(name.prefix, limit, selection, after)
           : tops.popularAds(limit, selection, after);
-    return { source: 'counts', rows: await rows, finality };
+    return { source: 'counts', rows: (await rows).map(ad => shownAd(ad, wanted)), finality };
   }
   const provable = await provableOf(deps, wanted, finality);
   const { ads, differs } = await raw.popularAds(limit, { ...wanted, name }, after);
   return {
     source: 'raw',
-    rows: ads.map(({ ad_id, count }) => ({ ad_id, count })),
+    rows: ads.map(ad => shownAd(ad, wanted)),
     finality: finalityOfRaw(provable, differs === 1),
   };
 }
@@ -133,13 +169,17 @@ export async function readRanks(
   adIds: AdIds,
   wanted: Wanted,
   finality: Finality,
-): Promise<Reading<AdRank>> {
+): Promise<Reading<ReadAd & { readonly rank: number }>> {
   const { groups, raw } = deps;
+  const shown = (ad: AdSums & { readonly rank: number }) => ({ ...shownAd(ad, wanted), rank: ad.rank });
   if (adIds.length === 0) return { source: 'counts', rows: [], finality };
-  if (!isFromRaw(wanted)) return { source: 'counts', rows: await groups.ranks(adIds, selectionOf(wanted)), finality };
+  if (!isFromRaw(wanted)) {
+    const ranks = await groups.ranks(adIds, selectionOf(wanted));
+    return { source: 'counts', rows: ranks.map(shown), finality };
+  }
   const provable = await provableOf(deps, wanted, finality);
   const { ranks, differs } = await raw.ranks(adIds, wanted);
-  return { source: 'raw', rows: ranks, finality: finalityOfRaw(provable, differs === 1) };
+  return { source: 'raw', rows: ranks.map(shown), finality: finalityOfRaw(provable, differs === 1) };
 }
 
 export async function readCountries(
@@ -148,8 +188,11 @@ export async function readCountries(
   finality: Finality,
 ): Promise<Reading<ReadCounts & { readonly country: string }>> {
   const { groups, raw } = deps;
-  if (!isFromRaw(wanted))
-    return { source: 'counts', rows: await groups.countries(wanted.adIds, selectionOf(wanted)), finality };
+  if (!isFromRaw(wanted)) {
+    const counts = await groups.countries(wanted.adIds, selectionOf(wanted));
+    const rows = counts.map(row => ({ country: row.country, ...shownCountsOf(row, wanted.clicks) }));
+    return { source: 'counts', rows, finality };
+  }
   const provable = await provableOf(deps, wanted, finality);
   const { countries, differs } = await raw.countries(wanted);
   const rows = countries.map(({ country, ...counts }) => ({ ...counts, name: country }));
@@ -167,7 +210,7 @@ export async function readSeries(
   const { groups, raw } = deps;
   if (!isFromRaw(wanted)) {
     const rows = await groups.series(wanted.adIds, step, selectionOf(wanted));
-    return { source: 'counts', rows: rows.map(row => ({ ...row, finality })), finality };
+    return { source: 'counts', rows: rows.map(row => shownPoint({ ...row, finality }, wanted)), finality };
   }
   const isUnprovable = await unprovableOf(deps, wanted);
   const stepAt = new Map(stepsOf(wanted, step).map(range => [range.from, range]));
@@ -177,12 +220,24 @@ export async function readSeries(
   });
   return {
     source: 'raw',
-    rows: found.map(({ isProven, ...row }) => ({ ...row, late: null, finality: finalityOfRaw(finality, !isProven) })),
+    rows: found.map(({ isProven, ...row }) =>
+      shownPoint({ ...row, ...unknown, finality: finalityOfRaw(finality, !isProven) }, wanted),
+    ),
     finality: finalityOfRaw(
       finality,
       found.some(({ isProven }) => !isProven),
     ),
   };
+}
+
+/** What raw clicks do not say. */
+const unknown = { late: null, invalid: null };
+
+function shownPoint(
+  row: Parameters<typeof shownCountsOf>[0] & Pick<ReadPoint, 'ad_id' | 'start' | 'finality'>,
+  { clicks }: Pick<Wanted, 'clicks'>,
+): ReadPoint {
+  return { ad_id: row.ad_id, start: row.start, finality: row.finality, ...shownCountsOf(row, clicks) };
 }
 
 /** Returns how final an answer from raw can be, before its numbers are compared with the counts. */
@@ -213,7 +268,7 @@ type Named = RawCounts & { readonly name: string };
 
 async function withUniques(
   raw: RawQueries,
-  wanted: RawSelection,
+  wanted: RawSelection & Pick<Wanted, 'clicks'>,
   finality: Finality,
   by: 'ad' | 'country' | 'all',
   differs: number,
@@ -224,7 +279,8 @@ async function withUniques(
     source: 'raw',
     rows: rows.map(({ name, count, duplicates }) => {
       const own = uniques?.of.get(name);
-      return { name, count, duplicates, late: null, ...(own ? { uniques: own } : {}) };
+      const counts = shownCountsOf({ count, duplicates, ...unknown }, wanted.clicks);
+      return { name, ...counts, ...(own ? { uniques: own } : {}) };
     }),
     // If counts and users are of two moments, the answer is not final, even if each of them is.
     finality: finalityOfRaw(finality, differs === 1 || uniques?.hasMoved === true),

@@ -20,6 +20,10 @@ export function statusText(status: AnswerOf<'getStatus'>, style: Style): string 
     ],
     ['conservation', `${sum}  ${sums.balanced ? style.good('balanced') : style.bad('NOT balanced')}`],
     ['acknowledged', acknowledgedText(sums, style)],
+    [
+      'billing',
+      `${n(sums.gross)} gross = ${n(sums.duplicates)} duplicates + ${n(sums.invalid)} invalid + ${n(sums.net)} net`,
+    ],
     ['rows', rowsText(sums.rows, style)],
     ['late clicks', lateText(status, style)],
     ['stalled', stalledText(partitions, style)],
@@ -31,7 +35,10 @@ export function statusText(status: AnswerOf<'getStatus'>, style: Style): string 
     [
       ...['partition', 'position', 'unread', 'watermark age'].map(title => ({ title, isNumber: true })),
       { title: 'final until' },
-      ...['received', 'counted', 'duplicates', 'quarantined', 'missing'].map(title => ({ title, isNumber: true })),
+      ...['received', 'counted', 'duplicates', 'quarantined', 'invalid', 'missing'].map(title => ({
+        title,
+        isNumber: true,
+      })),
     ],
     partitions.map(row => [
       `${row.partition}`,
@@ -39,7 +46,7 @@ export function statusText(status: AnswerOf<'getStatus'>, style: Style): string 
       row.lag_records === null ? '-' : n(row.lag_records),
       shortDuration(row.watermark_age_ms),
       shortTime(row.final_until),
-      ...[row.received, row.counted, row.duplicates, row.quarantined, row.missing].map(n),
+      ...[row.received, row.counted, row.duplicates, row.quarantined, row.invalid, row.missing].map(n),
     ]),
   );
   return [head, nodesText(status, style), table].filter(text => text !== '').join('\n');
@@ -121,9 +128,33 @@ function rangeText(
 }
 
 export function topText(answer: AnswerOf<'getPopularAds'>, style: Style): string {
-  const rows = answer.ads.map(({ rank, ad_id, count }) => [`${rank}`, ad_id, style.count(count)]);
-  const columns = [{ title: 'rank', isNumber: true }, { title: 'ad' }, { title: 'clicks', isNumber: true }];
+  const rows = answer.ads.map(({ rank, ad_id, ...clicks }) => [
+    `${rank}`,
+    ad_id,
+    ...clicksCells(clicks, answer, style),
+  ]);
+  const columns = [{ title: 'rank', isNumber: true }, { title: 'ad' }, ...clicksColumns(answer)];
   return `${rangeText(answer, style)}${textTable(columns, rows) || noneListed}`;
+}
+
+/** The columns of clicks: the number that was asked for, and the others beside it. */
+function clicksColumns({ clicks, source }: Pick<AnswerOf<'getPopularAds'>, 'clicks' | 'source'>) {
+  const counted = clicks ?? (source === 'raw' ? 'clicks' : 'net');
+  const beside = ['net', 'gross', 'invalid'].filter(title => title !== counted);
+  return [counted, ...beside].map(title => ({ title, isNumber: true }));
+}
+
+function clicksCells(
+  { count, gross, net, invalid }: Pick<AnswerOf<'getAggregatedCount'>, 'count' | 'gross' | 'net' | 'invalid'>,
+  asked: Pick<AnswerOf<'getPopularAds'>, 'clicks' | 'source'>,
+  style: Style,
+): string[] {
+  const values: Readonly<Record<string, number | null>> = { clicks: count, net, gross, invalid };
+  return clicksColumns(asked).map(({ title }) => numberOr(values[title], style));
+}
+
+function numberOr(value: number | null | undefined, style: Style): string {
+  return value === null || value === undefined ? '?' : style.count(value);
 }
 
 /** A click that was just posted is in the running minute, which this list leaves out. */
@@ -133,15 +164,26 @@ const noneListed = 'no clicks in these minutes; to see the running minute, give 
 export function countsText(answers: readonly AnswerOf<'getAggregatedCount'>[], style: Style): string {
   const [first] = answers;
   if (first === undefined) return '';
-  const rows = answers.map(({ ad_id, count, duplicates, late, state, pending_late }) => [
-    ad_id,
-    ...[count, duplicates].map(style.count),
-    late === null ? '?' : style.count(late),
-    `${style.state(state)}${pendingText(pending_late, style)}`,
+  const rows = answers.map(answer => [
+    answer.ad_id,
+    ...clicksCells(answer, answer, style),
+    style.count(answer.duplicates),
+    numberOr(answer.late, style),
+    `${style.state(answer.state)}${pendingText(answer.pending_late, style)}`,
+    ...(answer.invalid_by === undefined ? [] : [reasonsText(answer, style)]),
   ]);
-  const numbers = ['clicks', 'duplicates', 'late'].map(title => ({ title, isNumber: true }));
-  const table = textTable([{ title: 'ad' }, ...numbers, { title: 'state' }], rows);
+  const numbers = ['duplicates', 'late'].map(title => ({ title, isNumber: true }));
+  const reasons = first.invalid_by === undefined ? [] : [{ title: 'invalid because' }];
+  const table = textTable([{ title: 'ad' }, ...clicksColumns(first), ...numbers, { title: 'state' }, ...reasons], rows);
   return `${shortTime(first.from)} to ${shortTime(first.to)}  ${style.faint(`watermark ${shortTime(first.watermark)}`)}\n${table}`;
+}
+
+function reasonsText({ invalid_by = {}, rules }: AnswerOf<'getAggregatedCount'>, style: Style): string {
+  const reasons = Object.entries(invalid_by).map(([reason, clicks]) => `${reason} ${style.count(clicks)}`);
+  if (rules === undefined || rules.highest === 0) return 'no rules were applied';
+  const versions =
+    rules.lowest === rules.highest ? `rules ${rules.highest}` : `rules ${rules.lowest} to ${rules.highest}`;
+  return `${reasons.join(', ') || 'none is'} (${versions})`;
 }
 
 /** The series of several ads side by side. */

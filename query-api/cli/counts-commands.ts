@@ -22,6 +22,7 @@ interface RangeOptions extends ServiceOptions {
   readonly user?: string;
   readonly ip?: string;
   readonly filter?: string;
+  readonly gross?: boolean;
 }
 
 interface SeriesOptions extends RangeOptions {
@@ -60,22 +61,27 @@ export function topCommand(): Command {
 
 export function countCommand(): Command {
   return withFilters(withRange(withService(new Command('count'))))
-    .description('Counts the clicks of ads between --from and --to, or in the last full minute.')
+    .description(
+      'Counts the clicks of ads between --from and --to, or in the last full minute: net clicks, which are those to bill, with gross and invalid ones beside them.',
+    )
     .addArgument(new Argument('<ads...>', 'ids of ads'))
     .option('--as-of <time>', 'give the count as it was at this time, before later restatements', timeOf)
+    .option('--reasons', 'show why clicks are invalid, and by which version of the rules')
     .addHelpText('after', '\nExample:\n  adclicks count ad-42 --from 2026-01-01T00:00Z --to 2026-01-02T00:00Z')
-    .action(async (ads: readonly string[], given: RangeOptions & { readonly asOf?: string }) => {
-      const { from, to, asOf } = given;
-      const client = clientOf(given);
-      const answers: AnswerOf<'getAggregatedCount'>[] = [];
-      for (const ad_id of ads) {
-        const query = { from, to, as_of: asOf, ...filtersOf(given) };
-        answers.push(await client.ask('getAggregatedCount', { params: { ad_id }, query }));
-      }
-      // One ad is one answer, as from the API. Several ads are a list.
-      if (given.json) show(answers.length === 1 ? answers[0] : answers, given, () => '');
-      else show(answers, given, countsText);
-    });
+    .action(
+      async (ads: readonly string[], given: RangeOptions & { readonly asOf?: string; readonly reasons?: boolean }) => {
+        const { from, to, asOf, reasons } = given;
+        const client = clientOf(given);
+        const answers: AnswerOf<'getAggregatedCount'>[] = [];
+        for (const ad_id of ads) {
+          const query = { from, to, as_of: asOf, reasons, ...filtersOf(given) };
+          answers.push(await client.ask('getAggregatedCount', { params: { ad_id }, query }));
+        }
+        // One ad is one answer, as from the API. Several ads are a list.
+        if (given.json) show(answers.length === 1 ? answers[0] : answers, given, () => '');
+        else show(answers, given, countsText);
+      },
+    );
 }
 
 export function seriesCommand(): Command {
@@ -125,9 +131,10 @@ function withFilters(command: Command): Command {
     .option('--country <code>', 'only clicks from this country (ISO 3166-1 alpha-2; ZZ: unknown)')
     .option('--user <id>', 'only clicks of this user')
     .option('--ip <address>', 'only clicks from this address')
-    .option('--filter <id>', 'only clicks that fit this stored filter');
+    .option('--filter <id>', 'only clicks that fit this stored filter')
+    .option('--gross', 'count duplicates and invalid clicks too');
 }
 
-function filtersOf({ country, user, ip, filter }: RangeOptions) {
-  return { country, user_id: user, ip, filter };
+function filtersOf({ country, user, ip, filter, gross }: RangeOptions) {
+  return { country, user_id: user, ip, filter, clicks: gross ? ('gross' as const) : undefined };
 }

@@ -22,6 +22,7 @@ export function liveText(event: AnswerOf<'listen'>, style: Style): string {
     shortTime(at),
     `${style.count(Math.round(clicks_per_second))}/s`,
     ...(totals === null ? [] : [`${style.count(totals.counted)} counted`]),
+    ...(totals === null || totals.invalid === 0 ? [] : [`${style.count(totals.invalid)} invalid`]),
     ...(kafka === 'away' || (lag_records === null && tenant === null) ? [style.bad('Kafka does not answer')] : []),
     ...(lag_records === null ? [] : [`${style.count(lag_records)} unread`]),
     `watermark age ${shortDuration(watermark_age_ms)}`,
@@ -29,8 +30,8 @@ export function liveText(event: AnswerOf<'listen'>, style: Style): string {
     ...(pending_late > 0 ? [waitingText(pending_late, style)] : []),
     top.length === 0 ? 'no clicks in this minute' : `top ${top.join(', ')}`,
   ].join('  ');
-  const restated = changes.map(({ minute, ad_id, country, before, after, reason, job }) => {
-    const change = `${shortTime(minute)} ${ad_id} ${country}: ${style.count(before)} → ${style.count(after)}`;
+  const restated = changes.map(({ minute, ad_id, country, before_net, after_net, reason, job }) => {
+    const change = `${shortTime(minute)} ${ad_id} ${country}: ${style.count(before_net)} → ${style.count(after_net)}`;
     return `${shortTime(at)}  ${style.state('restated')}  ${change} (${reason}, job ${job})\n`;
   });
   return `${line}\n${restated.join('')}`;

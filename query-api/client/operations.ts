@@ -293,7 +293,7 @@ export interface Operations {
       readonly country: string;
       /** The partition of the log. */
       readonly partition: number;
-      /** Distinct clicks. */
+      /** Distinct clicks, the invalid ones too. */
       readonly clicks: number;
       /** Further copies of these clicks, which are not counted. */
       readonly duplicates: number;
@@ -303,6 +303,16 @@ export interface Operations {
       readonly revision: number;
       /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
       readonly state: 'provisional' | 'final' | 'restated';
+      /** All clicks with their copies: duplicates + invalid + net. */
+      readonly gross: number;
+      /** Distinct clicks without the invalid ones, which are those to bill. */
+      readonly net: number;
+      /** Distinct clicks that a rule of invalid traffic leaves out of `net`. */
+      readonly invalid: number;
+      /** The invalid clicks by the rule that each broke. In CSV, a text in JSON. */
+      readonly invalid_by: { readonly [key: string]: number };
+      /** The version of the rules by which the clicks were judged. 0: by none, so all are valid. */
+      readonly rules: number;
     };
   };
   /** Accepted clicks and their copies (without from and to: of the last full minute) */
@@ -405,6 +415,8 @@ export interface Operations {
             readonly ip?: string | undefined;
             /** Only clicks that pass this stored filter (see `/v1/filters`). When several filters are given, all of them must hold. */
             readonly filter?: string | undefined;
+            /** Which clicks `count` counts, and by which lists are ordered: `net` (as without this parameter) leaves out duplicates and invalid clicks, `gross` has both. An answer that is counted from raw clicks (`user_id`, `ip`, `uniques`, or a filter on users or addresses) has no net clicks. Without this parameter its `count` are the distinct clicks. */
+            readonly clicks?: 'net' | 'gross' | undefined;
           }
         | undefined;
     };
@@ -424,6 +436,8 @@ export interface Operations {
       readonly ip?: string;
       /** As given in the request. */
       readonly filter?: string;
+      /** As asked for. */
+      readonly clicks?: 'net' | 'gross';
       /** `counts`: read from the counts by minute, ad and country. `raw`: counted now from raw clicks, because the request has a user, an address or uniques. A click that came too late is in raw at once, but in the counts only after a restatement. An answer from raw is `provisional` as long as raw and the counts have different clicks, or as long as it is unknown whether they have. */
       readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
@@ -435,8 +449,14 @@ export interface Operations {
       /** Ordered by clicks, most first, then by `ad_id`. */
       readonly ads: readonly {
         readonly ad_id: string;
-        /** Distinct clicks in the range. */
+        /** Net clicks, which are those to bill. With `clicks=gross`, gross clicks. When `source` is `raw`, distinct clicks, or gross ones. */
         readonly count: number;
+        /** All clicks with their copies: duplicates + invalid + net. */
+        readonly gross: number;
+        /** Distinct clicks without the invalid ones. Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+        readonly net: number | null;
+        /** Distinct clicks that a rule of invalid traffic leaves out of `net` (see `GET /v1/rules`). Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+        readonly invalid: number | null;
       }[];
       /** The `cursor` of the next page. Null: this is the last page. */
       readonly next_cursor: string | null;
@@ -484,6 +504,10 @@ export interface Operations {
             readonly ip?: string | undefined;
             /** Only clicks that pass this stored filter (see `/v1/filters`). When several filters are given, all of them must hold. */
             readonly filter?: string | undefined;
+            /** Which clicks `count` counts, and by which lists are ordered: `net` (as without this parameter) leaves out duplicates and invalid clicks, `gross` has both. An answer that is counted from raw clicks (`user_id`, `ip`, `uniques`, or a filter on users or addresses) has no net clicks. Without this parameter its `count` are the distinct clicks. */
+            readonly clicks?: 'net' | 'gross' | undefined;
+            /** Adds why clicks are invalid (`invalid_by`), and by which versions of the rules (`rules`). */
+            readonly reasons?: boolean | undefined;
             /** Adds how many users clicked. Then the whole answer is counted from raw clicks, which are kept for 35 days. Exact up to 1000000 users in all rows of the answer. */
             readonly uniques?: boolean | undefined;
             /** Adds the counts of the range of the same length right before. */
@@ -507,14 +531,30 @@ export interface Operations {
       readonly ip?: string;
       /** As given in the request. */
       readonly filter?: string;
+      /** As asked for. */
+      readonly clicks?: 'net' | 'gross';
       /** As given in the request. */
       readonly as_of?: string;
-      /** Distinct clicks. */
+      /** Net clicks, which are those to bill. With `clicks=gross`, gross clicks. When `source` is `raw`, distinct clicks, or gross ones. */
       readonly count: number;
+      /** All clicks with their copies: duplicates + invalid + net. */
+      readonly gross: number;
+      /** Distinct clicks without the invalid ones. Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+      readonly net: number | null;
+      /** Distinct clicks that a rule of invalid traffic leaves out of `net` (see `GET /v1/rules`). Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+      readonly invalid: number | null;
       /** Further copies of these clicks, which are not counted. Copies that came after their minute was final are included only if clicks of that minute were restated too. */
       readonly duplicates: number;
       /** How many of the clicks came after their minute had closed. Null when `source` is `raw`, because raw clicks do not say it. */
       readonly late: number | null;
+      /** Only with `reasons=true`: the invalid clicks by the rule that each broke. They add up to `invalid`. */
+      readonly invalid_by?: { readonly [key: string]: number };
+      /** Only with `reasons=true`: by which versions of the rules these clicks were judged. 0: by none, so all are valid. */
+      readonly rules?: {
+        /** The lowest version. */ readonly lowest: number;
+        /** The highest version. */
+        readonly highest: number;
+      };
       /** Only with `uniques=true`. */
       readonly uniques?: {
         /** Distinct users. Clicks without `user_id` are not included. */ readonly count: number;
@@ -534,12 +574,26 @@ export interface Operations {
         /** Start of the range, inclusive. */ readonly from: string;
         /** End of the range, exclusive. */
         readonly to: string;
-        /** Distinct clicks. */
+        /** Net clicks, which are those to bill. With `clicks=gross`, gross clicks. When `source` is `raw`, distinct clicks, or gross ones. */
         readonly count: number;
+        /** All clicks with their copies: duplicates + invalid + net. */
+        readonly gross: number;
+        /** Distinct clicks without the invalid ones. Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+        readonly net: number | null;
+        /** Distinct clicks that a rule of invalid traffic leaves out of `net` (see `GET /v1/rules`). Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+        readonly invalid: number | null;
         /** Further copies of these clicks, which are not counted. Copies that came after their minute was final are included only if clicks of that minute were restated too. */
         readonly duplicates: number;
         /** How many of the clicks came after their minute had closed. Null when `source` is `raw`, because raw clicks do not say it. */
         readonly late: number | null;
+        /** Only with `reasons=true`: the invalid clicks by the rule that each broke. They add up to `invalid`. */
+        readonly invalid_by?: { readonly [key: string]: number };
+        /** Only with `reasons=true`: by which versions of the rules these clicks were judged. 0: by none, so all are valid. */
+        readonly rules?: {
+          /** The lowest version. */ readonly lowest: number;
+          /** The highest version. */
+          readonly highest: number;
+        };
         /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
         readonly state: 'provisional' | 'final' | 'restated';
         /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
@@ -570,6 +624,10 @@ export interface Operations {
             readonly ip?: string | undefined;
             /** Only clicks that pass this stored filter (see `/v1/filters`). When several filters are given, all of them must hold. */
             readonly filter?: string | undefined;
+            /** Which clicks `count` counts, and by which lists are ordered: `net` (as without this parameter) leaves out duplicates and invalid clicks, `gross` has both. An answer that is counted from raw clicks (`user_id`, `ip`, `uniques`, or a filter on users or addresses) has no net clicks. Without this parameter its `count` are the distinct clicks. */
+            readonly clicks?: 'net' | 'gross' | undefined;
+            /** Adds why clicks are invalid (`invalid_by`), and by which versions of the rules (`rules`). */
+            readonly reasons?: boolean | undefined;
             /** Adds the sums of the range of the same length right before. */
             readonly compare?: 'previous' | undefined;
           }
@@ -591,6 +649,8 @@ export interface Operations {
       readonly ip?: string;
       /** As given in the request. */
       readonly filter?: string;
+      /** As asked for. */
+      readonly clicks?: 'net' | 'gross';
       /** `counts`: read from the counts by minute, ad and country. `raw`: counted now from raw clicks, because the request has a user, an address or uniques. A click that came too late is in raw at once, but in the counts only after a restatement. An answer from raw is `provisional` as long as raw and the counts have different clicks, or as long as it is unknown whether they have. */
       readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
@@ -602,21 +662,49 @@ export interface Operations {
       /** In the order of the request. */
       readonly series: readonly {
         /** Null: all ads together. */ readonly ad_id: string | null;
-        /** Distinct clicks. */
+        /** Net clicks, which are those to bill. With `clicks=gross`, gross clicks. When `source` is `raw`, distinct clicks, or gross ones. */
         readonly count: number;
+        /** All clicks with their copies: duplicates + invalid + net. */
+        readonly gross: number;
+        /** Distinct clicks without the invalid ones. Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+        readonly net: number | null;
+        /** Distinct clicks that a rule of invalid traffic leaves out of `net` (see `GET /v1/rules`). Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+        readonly invalid: number | null;
         /** Further copies of these clicks, which are not counted. Copies that came after their minute was final are included only if clicks of that minute were restated too. */
         readonly duplicates: number;
         /** How many of the clicks came after their minute had closed. Null when `source` is `raw`, because raw clicks do not say it. */
         readonly late: number | null;
+        /** Only with `reasons=true`: the invalid clicks by the rule that each broke. They add up to `invalid`. */
+        readonly invalid_by?: { readonly [key: string]: number };
+        /** Only with `reasons=true`: by which versions of the rules these clicks were judged. 0: by none, so all are valid. */
+        readonly rules?: {
+          /** The lowest version. */ readonly lowest: number;
+          /** The highest version. */
+          readonly highest: number;
+        };
         /** One point for each step of the range, in order. */
         readonly points: readonly {
           /** When the point begins. */ readonly start: string;
-          /** Distinct clicks. */
+          /** Net clicks, which are those to bill. With `clicks=gross`, gross clicks. When `source` is `raw`, distinct clicks, or gross ones. */
           readonly count: number;
+          /** All clicks with their copies: duplicates + invalid + net. */
+          readonly gross: number;
+          /** Distinct clicks without the invalid ones. Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+          readonly net: number | null;
+          /** Distinct clicks that a rule of invalid traffic leaves out of `net` (see `GET /v1/rules`). Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+          readonly invalid: number | null;
           /** Further copies of these clicks, which are not counted. Copies that came after their minute was final are included only if clicks of that minute were restated too. */
           readonly duplicates: number;
           /** How many of the clicks came after their minute had closed. Null when `source` is `raw`, because raw clicks do not say it. */
           readonly late: number | null;
+          /** Only with `reasons=true`: the invalid clicks by the rule that each broke. They add up to `invalid`. */
+          readonly invalid_by?: { readonly [key: string]: number };
+          /** Only with `reasons=true`: by which versions of the rules these clicks were judged. 0: by none, so all are valid. */
+          readonly rules?: {
+            /** The lowest version. */ readonly lowest: number;
+            /** The highest version. */
+            readonly highest: number;
+          };
           /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
           readonly state: 'provisional' | 'final' | 'restated';
           /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
@@ -628,12 +716,26 @@ export interface Operations {
         /** Start of the range, inclusive. */ readonly from: string;
         /** End of the range, exclusive. */
         readonly to: string;
-        /** Distinct clicks. */
+        /** Net clicks, which are those to bill. With `clicks=gross`, gross clicks. When `source` is `raw`, distinct clicks, or gross ones. */
         readonly count: number;
+        /** All clicks with their copies: duplicates + invalid + net. */
+        readonly gross: number;
+        /** Distinct clicks without the invalid ones. Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+        readonly net: number | null;
+        /** Distinct clicks that a rule of invalid traffic leaves out of `net` (see `GET /v1/rules`). Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+        readonly invalid: number | null;
         /** Further copies of these clicks, which are not counted. Copies that came after their minute was final are included only if clicks of that minute were restated too. */
         readonly duplicates: number;
         /** How many of the clicks came after their minute had closed. Null when `source` is `raw`, because raw clicks do not say it. */
         readonly late: number | null;
+        /** Only with `reasons=true`: the invalid clicks by the rule that each broke. They add up to `invalid`. */
+        readonly invalid_by?: { readonly [key: string]: number };
+        /** Only with `reasons=true`: by which versions of the rules these clicks were judged. 0: by none, so all are valid. */
+        readonly rules?: {
+          /** The lowest version. */ readonly lowest: number;
+          /** The highest version. */
+          readonly highest: number;
+        };
         /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
         readonly state: 'provisional' | 'final' | 'restated';
         /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
@@ -682,8 +784,16 @@ export interface Operations {
         readonly reason: string | null;
         /** The job that has counted it since. */
         readonly job: string | null;
+        /** What ingest has found out about it for the rules of invalid traffic. Null: not known. */
+        readonly facts: readonly string[] | null;
         /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
         readonly state: 'provisional' | 'final' | 'restated';
+        /** Whether the counted click is valid, so that it is in `net`. `unknown`: its count or its rules are not known yet, or its ad has more than 100000 clicks of this country in the minute. Null: this copy is not counted. */
+        readonly validity: 'valid' | 'invalid' | 'unknown' | null;
+        /** The rule that makes it invalid (see GET /v1/rules). Rules about one click decide by its facts. Of rules about many clicks, those that come too late in the order of event time and event id are invalid. For clicks that wait for a restatement this order already has them. Null: it is valid, or not known. */
+        readonly invalid_reason: string | null;
+        /** The version of the rules by which the counts of its minute were judged. 0: by none. Null: not known, or this copy is not counted. */
+        readonly rules: number | null;
       }[];
     };
   };
@@ -708,6 +818,10 @@ export interface Operations {
             readonly ip?: string | undefined;
             /** Only clicks that pass this stored filter (see `/v1/filters`). When several filters are given, all of them must hold. */
             readonly filter?: string | undefined;
+            /** Which clicks `count` counts, and by which lists are ordered: `net` (as without this parameter) leaves out duplicates and invalid clicks, `gross` has both. An answer that is counted from raw clicks (`user_id`, `ip`, `uniques`, or a filter on users or addresses) has no net clicks. Without this parameter its `count` are the distinct clicks. */
+            readonly clicks?: 'net' | 'gross' | undefined;
+            /** Adds why clicks are invalid (`invalid_by`), and by which versions of the rules (`rules`). */
+            readonly reasons?: boolean | undefined;
             /** Adds how many users clicked. Then the whole answer is counted from raw clicks, which are kept for 35 days. Exact up to 1000000 users in all rows of the answer. */
             readonly uniques?: boolean | undefined;
           }
@@ -725,6 +839,8 @@ export interface Operations {
       readonly ip?: string;
       /** As given in the request. */
       readonly filter?: string;
+      /** As asked for. */
+      readonly clicks?: 'net' | 'gross';
       /** `counts`: read from the counts by minute, ad and country. `raw`: counted now from raw clicks, because the request has a user, an address or uniques. A click that came too late is in raw at once, but in the counts only after a restatement. An answer from raw is `provisional` as long as raw and the counts have different clicks, or as long as it is unknown whether they have. */
       readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
@@ -736,12 +852,26 @@ export interface Operations {
       /** Ordered by clicks, most first. Countries without clicks are not listed. */
       readonly countries: readonly {
         /** ISO 3166-1 alpha-2. ZZ: unknown. */ readonly country: string;
-        /** Distinct clicks. */
+        /** Net clicks, which are those to bill. With `clicks=gross`, gross clicks. When `source` is `raw`, distinct clicks, or gross ones. */
         readonly count: number;
+        /** All clicks with their copies: duplicates + invalid + net. */
+        readonly gross: number;
+        /** Distinct clicks without the invalid ones. Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+        readonly net: number | null;
+        /** Distinct clicks that a rule of invalid traffic leaves out of `net` (see `GET /v1/rules`). Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+        readonly invalid: number | null;
         /** Further copies of these clicks, which are not counted. Copies that came after their minute was final are included only if clicks of that minute were restated too. */
         readonly duplicates: number;
         /** How many of the clicks came after their minute had closed. Null when `source` is `raw`, because raw clicks do not say it. */
         readonly late: number | null;
+        /** Only with `reasons=true`: the invalid clicks by the rule that each broke. They add up to `invalid`. */
+        readonly invalid_by?: { readonly [key: string]: number };
+        /** Only with `reasons=true`: by which versions of the rules these clicks were judged. 0: by none, so all are valid. */
+        readonly rules?: {
+          /** The lowest version. */ readonly lowest: number;
+          /** The highest version. */
+          readonly highest: number;
+        };
         /** Only with `uniques=true`. */
         readonly uniques?: {
           /** Distinct users. Clicks without `user_id` are not included. */ readonly count: number;
@@ -796,6 +926,8 @@ export interface Operations {
             readonly window?: 1 | 5 | 60 | undefined;
             /** The most ads to list. */
             readonly count?: number | undefined;
+            /** Which clicks `count` counts, and by which lists are ordered: `net` (as without this parameter) leaves out duplicates and invalid clicks, `gross` has both. An answer that is counted from raw clicks (`user_id`, `ip`, `uniques`, or a filter on users or addresses) has no net clicks. Without this parameter its `count` are the distinct clicks. */
+            readonly clicks?: 'net' | 'gross' | undefined;
           }
         | undefined;
     };
@@ -807,6 +939,8 @@ export interface Operations {
       readonly from: string;
       /** End of the range, exclusive. It is the end of the last full minute before `at`. */
       readonly to: string;
+      /** As asked for. */
+      readonly clicks?: 'net' | 'gross';
       /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
       readonly state: 'provisional' | 'final' | 'restated';
       /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
@@ -819,8 +953,14 @@ export interface Operations {
       readonly ads: readonly {
         readonly rank: number;
         readonly ad_id: string;
-        /** Distinct clicks. */
+        /** Net clicks, which are those to bill. With `clicks=gross`, gross clicks. When `source` is `raw`, distinct clicks, or gross ones. */
         readonly count: number;
+        /** All clicks with their copies: duplicates + invalid + net. */
+        readonly gross: number;
+        /** Distinct clicks without the invalid ones. */
+        readonly net: number;
+        /** Distinct clicks that a rule of invalid traffic leaves out of `net` (see `GET /v1/rules`). */
+        readonly invalid: number;
       }[];
     };
   };
@@ -865,6 +1005,8 @@ export interface Operations {
             readonly ip?: string | undefined;
             /** Only clicks that pass this stored filter (see `/v1/filters`). When several filters are given, all of them must hold. */
             readonly filter?: string | undefined;
+            /** Which clicks `count` counts, and by which lists are ordered: `net` (as without this parameter) leaves out duplicates and invalid clicks, `gross` has both. An answer that is counted from raw clicks (`user_id`, `ip`, `uniques`, or a filter on users or addresses) has no net clicks. Without this parameter its `count` are the distinct clicks. */
+            readonly clicks?: 'net' | 'gross' | undefined;
             /** Adds how many users clicked. Then the whole answer is counted from raw clicks, which are kept for 35 days. Exact up to 1000000 users in all rows of the answer. */
             readonly uniques?: boolean | undefined;
             /** Adds the rank of each ad in the range of the same length right before. */
@@ -886,6 +1028,8 @@ export interface Operations {
       readonly ip?: string;
       /** As given in the request. */
       readonly filter?: string;
+      /** As asked for. */
+      readonly clicks?: 'net' | 'gross';
       /** `counts`: read from the counts by minute, ad and country. `raw`: counted now from raw clicks, because the request has a user, an address or uniques. A click that came too late is in raw at once, but in the counts only after a restatement. An answer from raw is `provisional` as long as raw and the counts have different clicks, or as long as it is unknown whether they have. */
       readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
@@ -898,8 +1042,14 @@ export interface Operations {
       readonly ads: readonly {
         readonly rank: number;
         readonly ad_id: string;
-        /** Distinct clicks. */
+        /** Net clicks, which are those to bill. With `clicks=gross`, gross clicks. When `source` is `raw`, distinct clicks, or gross ones. */
         readonly count: number;
+        /** All clicks with their copies: duplicates + invalid + net. */
+        readonly gross: number;
+        /** Distinct clicks without the invalid ones. Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+        readonly net: number | null;
+        /** Distinct clicks that a rule of invalid traffic leaves out of `net` (see `GET /v1/rules`). Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+        readonly invalid: number | null;
         /** Only with `uniques=true`. */
         readonly uniques?: {
           /** Distinct users. Clicks without `user_id` are not included. */ readonly count: number;
@@ -909,8 +1059,14 @@ export interface Operations {
         /** Only with `compare=previous`: rank and count in the previous range. Null: the ad had no clicks in it. */
         readonly previous?: {
           readonly rank: number;
-          /** Distinct clicks. */
+          /** Net clicks, which are those to bill. With `clicks=gross`, gross clicks. When `source` is `raw`, distinct clicks, or gross ones. */
           readonly count: number;
+          /** All clicks with their copies: duplicates + invalid + net. */
+          readonly gross: number;
+          /** Distinct clicks without the invalid ones. Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+          readonly net: number | null;
+          /** Distinct clicks that a rule of invalid traffic leaves out of `net` (see `GET /v1/rules`). Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+          readonly invalid: number | null;
         } | null;
       }[];
       /** The `cursor` of the next page. Null: this is the last page. */
@@ -1247,8 +1403,10 @@ export interface Operations {
       readonly country?: string;
       readonly total: {
         /** All changes in the range, on all pages. */ readonly changes: number;
-        /** Clicks that the changes added, minus clicks that they removed. */
+        /** Distinct clicks that the changes added, minus clicks that they removed. */
         readonly added: number;
+        /** The same for net clicks, which are those to bill. */
+        readonly added_net: number;
         /** The same for duplicates. Copies that came too late are included only if clicks of their minute and country were changed too. Otherwise no recount changes a count for them, and they are lines of the quarantine with the `outcome` `restated`. */
         readonly added_duplicates: number;
       };
@@ -1262,10 +1420,14 @@ export interface Operations {
         readonly job: string;
         /** Why the job was made: `late`, `replay` or `reconcile`. */
         readonly reason: string;
-        /** Clicks before the change. */
+        /** Distinct clicks before the change. */
         readonly before: number;
-        /** Clicks after the change. */
+        /** Distinct clicks after the change. */
         readonly after: number;
+        /** Those of them that were not invalid. */
+        readonly before_net: number;
+        /** Those of them that are not invalid. */
+        readonly after_net: number;
         /** When the count was changed. */
         readonly at: string;
       }[];
@@ -1297,6 +1459,10 @@ export interface Operations {
             readonly ip?: string | undefined;
             /** Only clicks that pass this stored filter (see `/v1/filters`). When several filters are given, all of them must hold. */
             readonly filter?: string | undefined;
+            /** Which clicks `count` counts, and by which lists are ordered: `net` (as without this parameter) leaves out duplicates and invalid clicks, `gross` has both. An answer that is counted from raw clicks (`user_id`, `ip`, `uniques`, or a filter on users or addresses) has no net clicks. Without this parameter its `count` are the distinct clicks. */
+            readonly clicks?: 'net' | 'gross' | undefined;
+            /** Adds why clicks are invalid (`invalid_by`), and by which versions of the rules (`rules`). */
+            readonly reasons?: boolean | undefined;
           }
         | undefined;
     };
@@ -1318,6 +1484,8 @@ export interface Operations {
       readonly ip?: string;
       /** As given in the request. */
       readonly filter?: string;
+      /** As asked for. */
+      readonly clicks?: 'net' | 'gross';
       /** `counts`: read from the counts by minute, ad and country. `raw`: counted now from raw clicks, because the request has a user, an address or uniques. A click that came too late is in raw at once, but in the counts only after a restatement. An answer from raw is `provisional` as long as raw and the counts have different clicks, or as long as it is unknown whether they have. */
       readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
@@ -1329,12 +1497,26 @@ export interface Operations {
       /** One point for each step of the range, in order. A step without clicks has a point too. */
       readonly points: readonly {
         /** When the point begins. */ readonly start: string;
-        /** Distinct clicks. */
+        /** Net clicks, which are those to bill. With `clicks=gross`, gross clicks. When `source` is `raw`, distinct clicks, or gross ones. */
         readonly count: number;
+        /** All clicks with their copies: duplicates + invalid + net. */
+        readonly gross: number;
+        /** Distinct clicks without the invalid ones. Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+        readonly net: number | null;
+        /** Distinct clicks that a rule of invalid traffic leaves out of `net` (see `GET /v1/rules`). Null when `source` is `raw`, because raw clicks do not say which are invalid. */
+        readonly invalid: number | null;
         /** Further copies of these clicks, which are not counted. Copies that came after their minute was final are included only if clicks of that minute were restated too. */
         readonly duplicates: number;
         /** How many of the clicks came after their minute had closed. Null when `source` is `raw`, because raw clicks do not say it. */
         readonly late: number | null;
+        /** Only with `reasons=true`: the invalid clicks by the rule that each broke. They add up to `invalid`. */
+        readonly invalid_by?: { readonly [key: string]: number };
+        /** Only with `reasons=true`: by which versions of the rules these clicks were judged. 0: by none, so all are valid. */
+        readonly rules?: {
+          /** The lowest version. */ readonly lowest: number;
+          /** The highest version. */
+          readonly highest: number;
+        };
         /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
         readonly state: 'provisional' | 'final' | 'restated';
         /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
@@ -1402,6 +1584,12 @@ export interface Operations {
         readonly duplicates: number;
         /** Lines that were quarantined with a reason. */
         readonly quarantined: number;
+        /** All clicks with their copies: duplicates + invalid + net. */
+        readonly gross: number;
+        /** Clicks among `counted` that a rule of invalid traffic leaves out of `net`, as counted live. */
+        readonly invalid: number;
+        /** counted - invalid, which are the clicks to bill. */
+        readonly net: number;
         /** Lines that the brokers acknowledged to ingest, and ingest to clients with 202. Later records of the log say so. */
         readonly acknowledged: number;
         /** received - (acknowledged - missing). These are lines of the last second, lines of other producers, lines whose acknowledgement did not reach ingest, and lines from before acknowledgements were recorded. */
@@ -1421,6 +1609,12 @@ export interface Operations {
         readonly duplicates: number;
         /** Lines that were quarantined with a reason. */
         readonly quarantined: number;
+        /** All clicks with their copies: duplicates + invalid + net. */
+        readonly gross: number;
+        /** Clicks among `counted` that a rule of invalid traffic leaves out of `net`, as counted live. */
+        readonly invalid: number;
+        /** counted - invalid, which are the clicks to bill. */
+        readonly net: number;
         /** Lines that the brokers acknowledged to ingest, and ingest to clients with 202. Later records of the log say so. */
         readonly acknowledged: number;
         /** received - (acknowledged - missing). These are lines of the last second, lines of other producers, lines whose acknowledgement did not reach ingest, and lines from before acknowledgements were recorded. */
@@ -1431,7 +1625,7 @@ export interface Operations {
         readonly written_off: number;
         /** Records of the log that are not counted yet. Null: Kafka did not answer. */
         readonly unread_records: number | null;
-        /** True if in each partition acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, if all missing lines are written off, and if no accepted click is `uncounted`. */
+        /** True if in each partition acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined and gross = duplicates + invalid + net, if all missing lines are written off, and if no accepted click is `uncounted`. */
         readonly balanced: boolean;
         /** Accepted clicks that came too late more than 15 minutes ago, and are in raw but in no count. It is 0 as long as restatements are made. Null: the job runner has not looked yet. */
         readonly uncounted: number | null;
@@ -1443,7 +1637,7 @@ export interface Operations {
           readonly difference: number;
           readonly differences: readonly {
             readonly partition: number;
-            readonly outcome: 'received' | 'counted' | 'duplicates' | 'quarantined';
+            readonly outcome: 'received' | 'counted' | 'duplicates' | 'quarantined' | 'invalid';
             /** Lines as the counters say. */
             readonly expected: number;
             /** Lines as the rows say. */
@@ -1934,14 +2128,26 @@ export interface Operations {
         readonly duplicates: number;
         /** Lines that were quarantined with a reason. */
         readonly quarantined: number;
+        /** All clicks with their copies: duplicates + invalid + net. */
+        readonly gross: number;
+        /** Clicks among `counted` that a rule of invalid traffic leaves out of `net`. */
+        readonly invalid: number;
+        /** counted - invalid, which are the clicks to bill. */
+        readonly net: number;
       } | null;
       /** Late clicks of all minutes that wait for their restatement. */
       readonly pending_late: number;
       /** The last five minutes, with the current one, of all ads together. */
       readonly minutes: readonly {
         /** When the minute begins. */ readonly start: string;
-        /** Distinct clicks. */
+        /** Net clicks, which are those to bill. With `clicks=gross`, gross clicks. When `source` is `raw`, distinct clicks, or gross ones. */
         readonly count: number;
+        /** All clicks with their copies: duplicates + invalid + net. */
+        readonly gross: number;
+        /** Distinct clicks without the invalid ones. */
+        readonly net: number;
+        /** Distinct clicks that a rule of invalid traffic leaves out of `net` (see `GET /v1/rules`). */
+        readonly invalid: number;
         /** Further copies of these clicks, which are not counted. Copies that came after their minute was final are included only if clicks of that minute were restated too. */
         readonly duplicates: number;
         /** How many of the clicks came after their minute had closed. */
@@ -1961,8 +2167,14 @@ export interface Operations {
         readonly ads: readonly {
           readonly rank: number;
           readonly ad_id: string;
-          /** Distinct clicks. */
+          /** Net clicks, which are those to bill. With `clicks=gross`, gross clicks. When `source` is `raw`, distinct clicks, or gross ones. */
           readonly count: number;
+          /** All clicks with their copies: duplicates + invalid + net. */
+          readonly gross: number;
+          /** Distinct clicks without the invalid ones. */
+          readonly net: number;
+          /** Distinct clicks that a rule of invalid traffic leaves out of `net` (see `GET /v1/rules`). */
+          readonly invalid: number;
         }[];
       };
       readonly last: {
@@ -1975,8 +2187,14 @@ export interface Operations {
         readonly ads: readonly {
           readonly rank: number;
           readonly ad_id: string;
-          /** Distinct clicks. */
+          /** Net clicks, which are those to bill. With `clicks=gross`, gross clicks. When `source` is `raw`, distinct clicks, or gross ones. */
           readonly count: number;
+          /** All clicks with their copies: duplicates + invalid + net. */
+          readonly gross: number;
+          /** Distinct clicks without the invalid ones. */
+          readonly net: number;
+          /** Distinct clicks that a rule of invalid traffic leaves out of `net` (see `GET /v1/rules`). */
+          readonly invalid: number;
         }[];
       };
       /** Restatements that were in no earlier event, oldest first, at most 50. */
@@ -1989,10 +2207,14 @@ export interface Operations {
         readonly job: string;
         /** Why the job was made: `late`, `replay` or `reconcile`. */
         readonly reason: string;
-        /** Clicks before the change. */
+        /** Distinct clicks before the change. */
         readonly before: number;
-        /** Clicks after the change. */
+        /** Distinct clicks after the change. */
         readonly after: number;
+        /** Those of them that were not invalid. */
+        readonly before_net: number;
+        /** Those of them that are not invalid. */
+        readonly after_net: number;
         /** When the count was changed. */
         readonly at: string;
       }[];

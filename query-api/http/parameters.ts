@@ -110,22 +110,54 @@ export const watermarkField = timeOrNullField(
 /** The fields that say how final the counts of an answer are. */
 export const statedFields = { state: stateField, pending_late: pendingLateField, watermark: watermarkField };
 
-/** Counts of an answer that is never made from raw clicks. */
-export const countFields = {
-  count: countField('Distinct clicks.'),
+const countDescription =
+  'Net clicks, which are those to bill. With `clicks=gross`, gross clicks. When `source` is `raw`, distinct clicks, or gross ones.';
+const grossDescription = 'All clicks with their copies: duplicates + invalid + net.';
+const netDescription = 'Distinct clicks without the invalid ones.';
+const invalidDescription = 'Distinct clicks that a rule of invalid traffic leaves out of `net` (see `GET /v1/rules`).';
+const fromRaw = 'Null when `source` is `raw`, because raw clicks do not say which are invalid.';
+const wholeOrNull = (description: string) => Type.Union([Type.Integer({ minimum: 0 }), Type.Null()], { description });
+
+/** Clicks of an answer that is never made from raw clicks. */
+export const clicksFields = {
+  count: countField(countDescription),
+  gross: countField(grossDescription),
+  net: countField(netDescription),
+  invalid: countField(invalidDescription),
+};
+
+/** Clicks of an answer that may be made from raw clicks. */
+export const anyClicksFields = {
+  ...clicksFields,
+  net: wholeOrNull(`${netDescription} ${fromRaw}`),
+  invalid: wholeOrNull(`${invalidDescription} ${fromRaw}`),
+};
+
+/** What a restatement has changed. */
+export const changeFields = {
+  before: countField('Distinct clicks before the change.'),
+  after: countField('Distinct clicks after the change.'),
+  before_net: countField('Those of them that were not invalid.'),
+  after_net: countField('Those of them that are not invalid.'),
+};
+
+const copiesFields = {
   duplicates: countField(
     'Further copies of these clicks, which are not counted. Copies that came after their minute was final are included only if clicks of that minute were restated too.',
   ),
   late: countField('How many of the clicks came after their minute had closed.'),
 };
 
+/** Counts of an answer that is never made from raw clicks. */
+export const countFields = { ...clicksFields, ...copiesFields };
+
 /** Counts of an answer that may be made from raw clicks. */
 export const anyCountFields = {
-  ...countFields,
-  late: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()], {
-    description:
-      'How many of the clicks came after their minute had closed. Null when `source` is `raw`, because raw clicks do not say it.',
-  }),
+  ...anyClicksFields,
+  ...copiesFields,
+  late: wholeOrNull(
+    'How many of the clicks came after their minute had closed. Null when `source` is `raw`, because raw clicks do not say it.',
+  ),
 };
 
 export const problems = { 400: ProblemSchema, 503: ProblemSchema };

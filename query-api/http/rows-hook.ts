@@ -12,8 +12,9 @@ interface Table {
   readonly columns: readonly string[];
 }
 
-const counts = ['count', 'duplicates', 'late'];
-const ranks: Table = { rows: body => listOf(body, 'ads'), columns: ['rank', 'ad_id', 'count'] };
+const clicks = ['count', 'gross', 'net', 'invalid'];
+const counts = ['count', 'duplicates', 'late', 'gross', 'net', 'invalid'];
+const ranks: Table = { rows: body => listOf(body, 'ads'), columns: ['rank', 'ad_id', ...clicks] };
 
 /** By route. */
 const tables: Readonly<Record<string, Table>> = {
@@ -30,7 +31,21 @@ const tables: Readonly<Record<string, Table>> = {
   },
   '/v1/ads/:ad_id/restatements': {
     rows: body => listOf(body, 'restatements').map(row => ({ ad_id: body['ad_id'], ...row })),
-    columns: ['ad_id', 'minute', 'country', 'revision', 'job', 'reason', 'before', 'after', 'at'],
+    columns: [
+      ...[
+        'ad_id',
+        'minute',
+        'country',
+        'revision',
+        'job',
+        'reason',
+        'before',
+        'after',
+        'before_net',
+        'after_net',
+        'at',
+      ],
+    ],
   },
   '/v1/audit': {
     rows: body => listOf(body, 'entries'),

@@ -14,19 +14,31 @@ import { noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import { formerCodes } from '../../ingest/country.ts';
 import type { TimeRange } from '../time/time-range.ts';
 import type { CountryLists } from './filters/click-filter.ts';
+import type { ClickKind } from './net-and-gross.ts';
 import { type Reader, type RowOf, readRow, readRows, rowShape } from './sql/read-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
 import { type Stated, statedRows } from './sql/stated-rows.ts';
 
 export const Counts = rowShape('counts', {
+  /** Distinct clicks, the invalid ones too. */
   count: Type.Integer(),
   duplicates: Type.Integer(),
   late: Type.Integer(),
+  invalid: Type.Integer(),
+  /** Why clicks are invalid, and by which versions of the rules the clicks were judged. Only where reasons are asked for. */
+  invalid_by: Type.Optional(Type.Record(Type.String(), Type.Integer())),
+  rules_lowest: Type.Optional(Type.Integer()),
+  rules_highest: Type.Optional(Type.Integer()),
 });
 export type Counts = RowOf<typeof Counts>;
 
-/** An ad and its clicks in a range. */
-export const AdCount = rowShape('counts of ads', { ad_id: Type.String(), count: Type.Integer() });
+/** An ad and its clicks in a range. `count` are distinct clicks, the invalid ones too. */
+export const AdCount = rowShape('counts of ads', {
+  ad_id: Type.String(),
+  count: Type.Integer(),
+  duplicates: Type.Integer(),
+  invalid: Type.Integer(),
+});
 export type AdCount = RowOf<typeof AdCount>;
 
 const ProgressRow = rowShape('partition_progress', {
@@ -57,10 +69,16 @@ export interface Selection extends TimeRange {
 }
 
 /** A selection of counts as they are stated now. */
-export interface StatedSelection extends Selection, Stated {}
+export interface StatedSelection extends Selection, Stated {
+  /** By which clicks ads are ordered, and which ads have any. The default is `net`. */
+  readonly clicks?: ClickKind;
+  /** Whether the reasons of invalid clicks are read, which costs a column of maps. The default is false. */
+  readonly reasons?: boolean;
+}
 
 /** The last ad of a page. The next ads have fewer clicks, or as many clicks and a later id. */
 export interface AdCursor {
+  /** Its clicks of the kind that gives the order. */
   readonly count: number;
   readonly adId: string;
 }
@@ -75,9 +93,8 @@ export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly 
       return await readRows(
         clickhouse,
         AdCount,
-        statement`SELECT ad_id, sum(clicks) AS count FROM ${statedRows('ad_minute', within(selection), selection)}
-         GROUP BY ad_id HAVING count > 0 ${after === undefined ? noSql : sql`AND ${beyond(after)}`}
-         ORDER BY count DESC, ad_id LIMIT ${limit} ${settings(limit)}`,
+        statement`${rankedAds(statedRows('ad_minute', within(selection), selection), limit, selection, after)}
+         ${settings(limit)}`,
       );
     },
 
@@ -116,9 +133,40 @@ export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly 
   };
 }
 
-export const noClicks: Counts = { count: 0, duplicates: 0, late: 0 };
+export const noClicks: Counts = { count: 0, duplicates: 0, late: 0, invalid: 0 };
 
-export const sums = sql`sum(clicks) AS count, sum(duplicates) AS duplicates, sum(late) AS late`;
+/** SQL of the columns of `Counts`, over rows that are called `counted`. */
+export function sumsOf({ reasons = false }: Pick<StatedSelection, 'reasons'>): Sql {
+  const sums = sql`sum(counted.clicks) AS count, sum(counted.duplicates) AS duplicates, sum(counted.late) AS late,
+    sum(counted.invalid) AS invalid`;
+  if (!reasons) return sums;
+  return sql`${sums}, sumMap(counted.invalid_by) AS invalid_by, min(counted.rules_low) AS rules_lowest,
+    max(counted.rules_high) AS rules_highest`;
+}
+
+/** SQL that reads the ads of `rows` with the most clicks of a kind, in the order of these clicks, then of ad_id. */
+export function rankedAds(
+  rows: Sql,
+  limit: number,
+  { clicks = 'net' }: Pick<StatedSelection, 'clicks'>,
+  after?: AdCursor,
+  where = sql`1`,
+): Sql {
+  const kind = kindOf[clicks];
+  return sql`SELECT ad_id, ${adSums} FROM ${rows} AS counted WHERE ${where}
+    GROUP BY ad_id HAVING ${kind} > 0 ${after === undefined ? noSql : sql`AND ${beyond(after, kind)}`}
+    ORDER BY ${kind} DESC, ad_id LIMIT ${limit}`;
+}
+
+/** SQL of the sums of `AdCount`, over rows that are called `counted`. */
+export const adSums = sql`sum(counted.clicks) AS count, sum(counted.duplicates) AS duplicates,
+  sum(counted.invalid) AS invalid`;
+
+/** SQL of the clicks of a kind (`clicksOf`), over rows that are called `counted`. */
+export const kindOf: Readonly<Record<ClickKind, Sql>> = {
+  net: sql`(sum(counted.clicks) - sum(counted.invalid))`,
+  gross: sql`(sum(counted.clicks) + sum(counted.duplicates))`,
+};
 
 export function within({ from, to, country }: Selection): Sql {
   const range = sql`minute >= toDateTime(${from / 1_000}, 'UTC') AND minute < toDateTime(${to / 1_000}, 'UTC')`;
@@ -134,8 +182,8 @@ export function countryName(code: Sql): Sql {
 }
 
 /** SQL for HAVING. */
-export function beyond({ count, adId }: AdCursor): Sql {
-  return sql`(count < ${count} OR (count = ${count} AND ad_id > ${adId}))`;
+function beyond({ count, adId }: AdCursor, kind: Sql): Sql {
+  return sql`(${kind} < ${count} OR (${kind} = ${count} AND ad_id > ${adId}))`;
 }
 
 const PartitionRow = rowShape('partition_progress', { partition: Type.Integer() });

@@ -14,6 +14,7 @@ import { onlyAds } from '../../infra/clickhouse/only-ads.ts';
 import { ownsAd, sightOf, type Tenant } from '../../infra/keys/tenant.ts';
 import type { Routing } from '../log/hot-ad-rules.ts';
 import { createQueries } from './ad-counts.ts';
+import { createCellQueries } from './cell-clicks.ts';
 import { createAuditQueries } from './click-copies.ts';
 import { createExportQueries } from './exports.ts';
 import type { FilterStore } from './filters/filter-store.ts';
@@ -40,6 +41,7 @@ export interface AdStore
     | 'exports'
     | 'quarantine'
     | 'audit'
+    | 'cells'
   > {
   /** Whose ads these are. Undefined: those of all. */
   readonly tenant: Tenant | undefined;
@@ -99,6 +101,7 @@ function openTenantStore(options: AdStoresOptions, tenant: Tenant, sight: string
     exports: createExportQueries(ofRaw, { timeoutMs, exportTimeoutMs }),
     quarantine: createQuarantineQueries(ofRaw, { timeoutMs, now }),
     audit: createAuditQueries(ofRaw, { timeoutMs }),
+    cells: createCellQueries(ofRaw, { timeoutMs }),
     async routing() {
       const all = await options.routing();
       return all && { ...all, rules: all.rules.filter(({ adId }) => ownsAd(tenant, adId)) };

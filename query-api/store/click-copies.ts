@@ -15,6 +15,8 @@ const RawClick = rowShape('click_raw', {
   country: Type.String(),
   clicked_at: Type.Integer(),
   received_at: Type.Integer(),
+  /** Letters of what was found out about it (ingest/validity/facts.ts). */
+  facts: Type.String(),
 });
 export type RawClick = RowOf<typeof RawClick>;
 
@@ -63,9 +65,9 @@ export function createAuditQueries(clickhouse: ClickHouse, { timeoutMs }: { read
           clickhouse,
           RawClick,
           statement`SELECT click_id, ad_id, country, toUnixTimestamp64Milli(clicked) AS clicked_at,
-             toUnixTimestamp64Milli(received) AS received_at
+             toUnixTimestamp64Milli(received) AS received_at, facts
            FROM (
-             SELECT DISTINCT click_id, ad_id, country, clicked_at AS clicked, received_at AS received
+             SELECT DISTINCT click_id, ad_id, country, clicked_at AS clicked, received_at AS received, facts
              FROM ${sharded('click_raw')} WHERE ${isAsked(eventId, adId)}
            ) ORDER BY received, click_id ${most} ${settings}`,
         ),

@@ -67,14 +67,18 @@ function minuteRows(selection: ExportSelection & Stated, finalUntil: number | nu
   const statedOrder = isNamed
     ? sql`stated.ad_id, stated.minute, stated.country, stated.partition`
     : sql`stated.minute, stated.ad_id, stated.country, stated.partition`;
+  // A map has no form in CSV, so it is JSON there.
+  const reasons = format === 'csv' ? sql`toJSONString(stated.invalid_by)` : sql`stated.invalid_by`;
   return sql`SELECT minute, ${textAs(format, 'ad_id')}, ${textAs(format, 'country')}, partition, clicks, duplicates, late,
        revision,
        multiIf(toUnixTimestamp(minute) + 60 > ${Math.floor((finalUntil ?? 0) / 1_000)}, 'provisional',
-         revision > 0, 'restated', 'final') AS state
+         revision > 0, 'restated', 'final') AS state,
+       clicks + duplicates AS gross, toUInt64(clicks - invalid) AS net, invalid, ${reasons} AS invalid_by, rules
      FROM (
        SELECT minute, ad_id, country, partition, clicks, duplicates, late,
-         toUInt16(bitShiftRight(version, 48)) AS revision
-       FROM ${statedRows(tableOf(selection), minutesWhere(selection), selection)} ORDER BY ${order}
+         toUInt16(bitShiftRight(version, 48)) AS revision, invalid, invalid_by, rules
+       FROM ${statedRows(tableOf(selection), minutesWhere(selection), { ...selection, reasons: true })}
+       ORDER BY ${order}
      ) AS stated
      WHERE clicks > 0 OR duplicates > 0 ORDER BY ${statedOrder}`;
 }
@@ -88,7 +92,10 @@ function clickRows(selection: ExportSelection, format: RowFormat): Sql {
      )`;
 }
 
-const minuteColumns = ['minute', 'ad_id', 'country', 'partition', 'clicks', 'duplicates', 'late', 'revision', 'state'];
+const minuteColumns = [
+  ...['minute', 'ad_id', 'country', 'partition', 'clicks', 'duplicates', 'late', 'revision', 'state'],
+  ...['gross', 'net', 'invalid', 'invalid_by', 'rules'],
+];
 const timesOfClick: readonly string[] = ['clicked_at', 'received_at'];
 
 const streamFormats = { csv: 'CSV', ndjson: 'JSONEachRow', parquet: 'Parquet' } as const;

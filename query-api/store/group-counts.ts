@@ -7,13 +7,15 @@ import { type Step, stepsIn } from '../time/steps.ts';
 import {
   AdCount,
   type AdCursor,
-  beyond,
+  adSums,
   Counts,
   countryName,
+  kindOf,
   noClicks,
+  rankedAds,
   type Selection,
   type StatedSelection,
-  sums,
+  sumsOf,
   within,
 } from './ad-counts.ts';
 import { type BlockDirectory, type BlockDirectoryOptions, createBlockDirectory } from './rollup/block-directory.ts';
@@ -73,20 +75,25 @@ export function createGroupQueries(clickhouse: ClickHouse, options: GroupOptions
   const { timeoutMs, byAd } = options;
   const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs);
   const rows = createRolledRows(byAd ?? createBlockDirectory(clickhouse, options), { useSums: byAd === undefined });
-  const ads = async (from: Sql, where: Sql, limit: number, after: AdCursor | undefined): Promise<AdFound[]> =>
+  const ads = async (
+    from: Sql,
+    where: Sql,
+    limit: number,
+    selection: StatedSelection,
+    after: AdCursor | undefined,
+  ): Promise<AdFound[]> =>
     await readRows(
       clickhouse,
       AdCount,
-      statement`SELECT ad_id, sum(clicks) AS count FROM ${from} WHERE ${where}
-       GROUP BY ad_id HAVING count > 0 ${after === undefined ? noSql : sql`AND ${beyond(after)}`}
-       ORDER BY count DESC, ad_id LIMIT ${limit} ${settings(limit)}`,
+      statement`${rankedAds(from, limit, selection, after, where)} ${settings(limit)}`,
     );
   return {
     async totals(adIds: AdIds, selection: StatedSelection): Promise<Counts> {
       const row = await readRow(
         clickhouse,
         Counts,
-        statement`SELECT ${sums} FROM ${await rows.of(adIds, selection, { hours: true })} WHERE ${within(selection)} ${settings(1)}`,
+        statement`SELECT ${sumsOf(selection)} FROM ${await rows.of(adIds, selection, { hours: true })} AS counted
+         WHERE ${within(selection)} ${settings(1)}`,
       );
       return row ?? noClicks;
     },
@@ -96,8 +103,8 @@ export function createGroupQueries(clickhouse: ClickHouse, options: GroupOptions
       return await readRows(
         clickhouse,
         SeriesRow,
-        statement`SELECT ${nameOf(adIds)} AS ad_id, ${startOf(sql`minute`, step)} AS start, ${sums}
-         FROM ${await rows.of(adIds, selection, { hours: isOfHours(step) })} WHERE ${within(selection)}
+        statement`SELECT ${nameOf(adIds)} AS ad_id, ${startOf(sql`minute`, step)} AS start, ${sumsOf(selection)}
+         FROM ${await rows.of(adIds, selection, { hours: isOfHours(step) })} AS counted WHERE ${within(selection)}
          GROUP BY ad_id, start ORDER BY ad_id, start ${settings(rowsOf(adIds, step, selection))}`,
       );
     },
@@ -113,34 +120,36 @@ export function createGroupQueries(clickhouse: ClickHouse, options: GroupOptions
       );
     },
 
-    /** Returns the countries in the order of clicks, then of their codes. */
+    /** Returns the countries in the order of clicks of a kind, then of their codes. */
     async countries(adIds: AdIds, selection: StatedSelection): Promise<CountryCounts[]> {
       return await readRows(
         clickhouse,
         CountryCounts,
-        statement`SELECT name AS country, count, duplicates, late FROM (
-           SELECT ${countryName(sql`country`)} AS name, ${sums}
-           FROM ${await rows.of(adIds, selection, { hours: true })} WHERE ${within(selection)}
+        statement`SELECT name AS country, * EXCEPT (name, ordered) FROM (
+           SELECT ${countryName(sql`country`)} AS name, ${kindOf[selection.clicks ?? 'net']} AS ordered, ${sumsOf(selection)}
+           FROM ${await rows.of(adIds, selection, { hours: true })} AS counted WHERE ${within(selection)}
            GROUP BY name HAVING count > 0 OR duplicates > 0
-         ) ORDER BY count DESC, country LIMIT ${countriesListed} ${settings(countriesListed)}`,
+         ) ORDER BY ordered DESC, country LIMIT ${countriesListed} ${settings(countriesListed)}`,
       );
     },
 
     /** Returns the ranks of these ads in the top list of all ads. An ad without clicks has no rank. */
     async ranks(adIds: AdIds, selection: StatedSelection): Promise<AdRank[]> {
+      const kind = kindOf[selection.clicks ?? 'net'];
       return await readRows(
         clickhouse,
         AdRank,
-        statement`SELECT ad_id, count, rank FROM (
-           SELECT ad_id, sum(clicks) AS count, row_number() OVER (ORDER BY sum(clicks) DESC, ad_id) AS rank
-           FROM ${await rows.ofPrefix('', selection)} WHERE ${within(selection)} GROUP BY ad_id HAVING count > 0
+        statement`SELECT ad_id, count, duplicates, invalid, rank FROM (
+           SELECT ad_id, ${adSums}, row_number() OVER (ORDER BY ${kind} DESC, ad_id) AS rank
+           FROM ${await rows.ofPrefix('', selection)} AS counted WHERE ${within(selection)}
+           GROUP BY ad_id HAVING ${kind} > 0
          ) WHERE ad_id IN ${adIds} ${settings(adIds.length)}`,
       );
     },
 
     /** Returns the ads whose id begins with `prefix`, in the order of clicks, then of ad_id. */
     async adsByPrefix(prefix: string, limit: number, selection: StatedSelection, after?: AdCursor): Promise<AdFound[]> {
-      return await ads(await rows.ofPrefix(prefix, selection), within(selection), limit, after);
+      return await ads(await rows.ofPrefix(prefix, selection), within(selection), limit, selection, after);
     },
 
     /** Returns the ads whose id has both `prefix` and `text`, in the same order. */
@@ -151,7 +160,7 @@ export function createGroupQueries(clickhouse: ClickHouse, options: GroupOptions
       after?: AdCursor,
     ): Promise<AdFound[]> {
       const where = sql`${within(selection)} AND startsWith(ad_id, ${prefix})`;
-      return await ads(await rows.ofText(text, selection), where, limit, after);
+      return await ads(await rows.ofText(text, selection), where, limit, selection, after);
     },
   };
 }

@@ -4,6 +4,7 @@ import type { CountedLog } from '../log/counted-log.ts';
 import type { RequestLog } from '../log/request-log.ts';
 import { createQueries } from './ad-counts.ts';
 import { createAuditRecords } from './audit-records.ts';
+import { createCellQueries } from './cell-clicks.ts';
 import { createAuditQueries } from './click-copies.ts';
 import { createExportQueries } from './exports.ts';
 import { createFilterStore } from './filters/filter-store.ts';
@@ -62,6 +63,7 @@ export function openStore(options: StoreOptions) {
     exports: createExportQueries(ofRaw, { timeoutMs, exportTimeoutMs }),
     quarantine: createQuarantineQueries(ofRaw, { timeoutMs, now }),
     audit: createAuditQueries(ofRaw, { timeoutMs }),
+    cells: createCellQueries(ofRaw, { timeoutMs }),
     auditRecords: createAuditRecords(clickhouse, { timeoutMs }),
     jobs: createJobStore(clickhouse, { timeoutMs, now }),
     conservation: createConservationStore(clickhouse, { timeoutMs }),

@@ -25,6 +25,7 @@ import type { ClickFilter } from './filters/click-filter.ts';
 import { conditionOf } from './filters/filter-sql.ts';
 import type { AdIds, AdName, AdRank } from './group-counts.ts';
 import { clickedWithin, minuteWithin } from './jobs/recount-rows.ts';
+import type { ClickKind } from './net-and-gross.ts';
 import { type RowOf, readRow, readRows, rowShape } from './sql/read-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
 import { type StatedRange, statedRows } from './sql/stated-rows.ts';
@@ -37,6 +38,8 @@ export interface RawSelection extends StatedRange {
   readonly filter: ClickFilter;
   /** Whether users are estimated. If not, `users` is 0. */
   readonly uniques: boolean;
+  /** By which clicks ads are ordered. Raw clicks do not say which are invalid, so `net` stands for distinct clicks. */
+  readonly clicks?: ClickKind;
 }
 
 const RawCounts = rowShape('raw counts', {
@@ -46,6 +49,8 @@ const RawCounts = rowShape('raw counts', {
   users: Type.Integer(),
 });
 export type RawCounts = RowOf<typeof RawCounts>;
+
+export type RawRank = Omit<AdRank, 'invalid'>;
 
 /** `differs` is 1 where the number of clicks in raw is not the number that is counted. */
 const Compared = rowShape('comparison of raw clicks with counts', { differs: Type.Integer() });
@@ -60,16 +65,16 @@ const RawStep = rowShape('a series of raw counts', {
 });
 const RawCountry = rowShape('raw counts by country', { ...comparedCounts, country: Type.String() });
 
-/** Tuples of clicks (negative), ad, duplicates, users. */
+/** Tuples of the number that gives the order (negative), ad, clicks, duplicates, users. */
 const RawTop = rowShape('top list of raw clicks', {
   ...Compared.columns.properties,
-  top: Type.Array(Type.Tuple([Type.Integer(), Type.String(), Type.Integer(), Type.Integer()])),
+  top: Type.Array(Type.Tuple([Type.Integer(), Type.String(), Type.Integer(), Type.Integer(), Type.Integer()])),
 });
 
-/** Tuples of ad, clicks, rank. */
+/** Tuples of ad, clicks, duplicates, rank. */
 const RawRanks = rowShape('ranks of raw clicks', {
   ...Compared.columns.properties,
-  found: Type.Array(Type.Tuple([Type.String(), Type.Integer(), Type.Integer()])),
+  found: Type.Array(Type.Tuple([Type.String(), Type.Integer(), Type.Integer(), Type.Integer()])),
 });
 
 const ExactUsers = rowShape('exact users', {
@@ -115,32 +120,36 @@ export function createRawQueries(clickhouse: ClickHouse, { timeoutMs }: { readon
       selection: RawSelection,
       after?: AdCursor,
     ): Promise<Compared & { readonly ads: (RawCounts & { readonly ad_id: string })[] }> {
+      const ordered = orderOf(selection);
       const row = await readRow(
         clickhouse,
         RawTop,
         statement`${groupsBy(keys.ad, selection)}
          SELECT groupArraySortedIf(${limit})(
-             (-toInt64(count), key, duplicates, users), count > 0 ${beyond(after)}
+             (-toInt64(${ordered}), key, count, duplicates, users), count > 0 ${beyond(after, ordered)}
            ) AS top, max(groups.differs) AS differs
          FROM groups ${settings(1)}`,
       );
       const { top, differs } = row ?? { top: [], differs: 0 };
-      return { differs, ads: top.map(([n, ad_id, duplicates, users]) => ({ ad_id, count: -n, duplicates, users })) };
+      return { differs, ads: top.map(([, ad_id, count, duplicates, users]) => ({ ad_id, count, duplicates, users })) };
     },
 
     /** Returns the ranks of these ads in the top list of the selection. An ad without clicks has no rank. */
-    async ranks(adIds: AdIds, selection: RawSelection): Promise<Compared & { readonly ranks: readonly AdRank[] }> {
+    async ranks(adIds: AdIds, selection: RawSelection): Promise<Compared & { readonly ranks: readonly RawRank[] }> {
       const row = await readRow(
         clickhouse,
         RawRanks,
         statement`${groupsBy(keys.ad, selection)},
-         ranked AS (SELECT key, count, differs, row_number() OVER (ORDER BY count DESC, key) AS rank FROM groups)
-         SELECT groupArrayIf((key, count, rank), count > 0 AND key IN ${adIds}) AS found,
+         ranked AS (
+           SELECT key, count, duplicates, differs,
+             row_number() OVER (ORDER BY ${orderOf(selection)} DESC, key) AS rank FROM groups
+         )
+         SELECT groupArrayIf((key, count, duplicates, rank), count > 0 AND key IN ${adIds}) AS found,
            max(ranked.differs) AS differs
          FROM ranked ${settings(1)}`,
       );
       const { found, differs } = row ?? { found: [], differs: 0 };
-      return { differs, ranks: found.map(([ad_id, count, rank]) => ({ ad_id, count, rank })) };
+      return { differs, ranks: found.map(([ad_id, count, duplicates, rank]) => ({ ad_id, count, duplicates, rank })) };
     },
 
     /** Returns the countries in the order of clicks, then of their codes. */
@@ -152,7 +161,7 @@ export function createRawQueries(clickhouse: ClickHouse, { timeoutMs }: { readon
         RawCountry,
         statement`${groupsBy(keys.country, selection)}
          SELECT key AS country, count, duplicates, users, differs FROM groups
-         ORDER BY count DESC, country ${settings(maxCountries)}`,
+         ORDER BY ${orderOf(selection)} DESC, country ${settings(maxCountries)}`,
       );
       const countries = rows.filter(({ count }) => count > 0).map(({ differs, ...row }) => row);
       return { differs: Math.max(0, ...rows.map(({ differs }) => differs)), countries };
@@ -200,7 +209,7 @@ function clicksOf({ adIds, name, filter, ...range }: RawSelection, { country, us
 }
 
 /** A number that orders copies by the time of receipt. Copies of the same millisecond have an arbitrary, stable order. */
-const received = sql`toUInt64(toUnixTimestamp64Milli(received_at)) * 1048576 + sipHash64(click_id) % 1048576`;
+export const received = sql`toUInt64(toUnixTimestamp64Milli(received_at)) * 1048576 + sipHash64(click_id) % 1048576`;
 
 /** Defines `groups`: clicks by a key made of m, ad and of_country, also keys where the filter matches no click. */
 function groupsBy(key: Sql, selection: RawSelection): Sql {
@@ -238,8 +247,13 @@ function among({ adIds, name }: Pick<RawSelection, 'adIds' | 'name'>): Sql {
   return sql`${listed} AND startsWith(ad_id, ${prefix}) AND positionCaseInsensitive(ad_id, ${text}) > 0`;
 }
 
-function beyond(after: AdCursor | undefined): Sql {
+/** SQL of the number by which groups are ordered. */
+function orderOf({ clicks }: RawSelection): Sql {
+  return clicks === 'gross' ? sql`(count + duplicates)` : sql`count`;
+}
+
+function beyond(after: AdCursor | undefined, ordered: Sql): Sql {
   if (after === undefined) return noSql;
   const { count, adId } = after;
-  return sql`AND (count < ${count} OR (count = ${count} AND key > ${adId}))`;
+  return sql`AND (${ordered} < ${count} OR (${ordered} = ${count} AND key > ${adId}))`;
 }

@@ -1,7 +1,7 @@
 /** SQL of restatements, which are the history of final counts. Rules as in ad-counts.ts. */
 import { Type } from 'typebox';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
-import { noSql, sql, statement } from '../../infra/clickhouse/sql.ts';
+import { noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import { Counts, noClicks, type Selection, type StatedSelection, within } from './ad-counts.ts';
 import { type RowOf, readRow, readRows, rowShape } from './sql/read-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
@@ -15,8 +15,11 @@ const Restatement = rowShape('restatement', {
   job: Type.String(),
   /** `late`, `replay` or `reconcile`. A newer release may have written another one. */
   reason: Type.String(),
+  /** Distinct clicks, the invalid ones too. */
   before: Type.Integer(),
   after: Type.Integer(),
+  before_net: Type.Integer(),
+  after_net: Type.Integer(),
   at: Type.Integer(),
 });
 export type Restatement = RowOf<typeof Restatement>;
@@ -39,6 +42,7 @@ const RestatementTotal = rowShape('total of restatements', {
   changes: Type.Integer(),
   /** Added clicks minus removed clicks. */
   added: Type.Integer(),
+  added_net: Type.Integer(),
   added_duplicates: Type.Integer(),
 });
 export type RestatementTotal = RowOf<typeof RestatementTotal>;
@@ -81,10 +85,11 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
         Counts,
         statement`SELECT sum(toInt64(clicks_now) - toInt64(clicks_then)) AS count,
            sum(toInt64(duplicates_now) - toInt64(duplicates_then)) AS duplicates,
-           sum(arraySum(step -> if(step.1 <= bitShiftRight(version_now, 48), step.2, 0), steps)) AS late
+           sum(arraySum(step -> if(step.1 <= bitShiftRight(version_now, 48), step.2, 0), steps)) AS late,
+           sum(toInt64(invalid_now) - toInt64(invalid_then)) AS invalid
          FROM (
            SELECT minute, country, sum(clicks) AS clicks_now, sum(duplicates) AS duplicates_now,
-             max(version) AS version_now
+             sum(invalid) AS invalid_now, max(version) AS version_now
            FROM ${statedRows('ad_minute_by_ad', ours, selection)}
            WHERE minute IN (SELECT minute FROM restatement FINAL WHERE ${since})
            GROUP BY minute, country
@@ -92,6 +97,7 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
          INNER JOIN (
            SELECT minute, country, argMin(before, revision) AS clicks_then,
              argMin(before_duplicates, revision) AS duplicates_then,
+             argMin(${invalidIn(sql`stated_judged`)}, revision) AS invalid_then,
              groupArray((revision, greatest(0, toInt64(after) - toInt64(before)))) AS steps
            FROM restatement FINAL WHERE ${since} GROUP BY minute, country
          ) AS undone USING (minute, country) ${settings(1)}`,
@@ -108,9 +114,10 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
         clickhouse,
         TimedRestatement,
         statement`SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, revision, job, reason, before, after,
-           toUnixTimestamp64Milli(t) AS at
+           before_net, after_net, toUnixTimestamp64Milli(t) AS at
          FROM (
-           SELECT minute AS m, ad_id, country, revision, job, reason, before, after, at AS t FROM restatement FINAL
+           SELECT minute AS m, ad_id, country, revision, job, reason, before, after, ${nets}, at AS t
+           FROM restatement FINAL
            WHERE at > fromUnixTimestamp64Milli(${since}, 'UTC')
              AND minute > fromUnixTimestamp64Milli(${since}, 'UTC') - INTERVAL 40 DAY
              AND ${isVisible({ from: since - 41 * dayMs, to: since + 41 * dayMs })}
@@ -125,11 +132,12 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
         clickhouse,
         RestatementTotal,
         statement`SELECT count() AS changes, sum(toInt64(after) - toInt64(before)) AS added,
+           sum(toInt64(after - ${invalidIn(sql`rows_judged`)}) - toInt64(before - ${invalidIn(sql`stated_judged`)})) AS added_net,
            sum(toInt64(after_duplicates) - toInt64(before_duplicates)) AS added_duplicates
          FROM restatement FINAL
          WHERE ${within(selection)} ${ofAd(adId)} AND ${isVisible(selection)} ${settings(1)}`,
       );
-      return row ?? { changes: 0, added: 0, added_duplicates: 0 };
+      return row ?? { changes: 0, added: 0, added_net: 0, added_duplicates: 0 };
     },
 
     /** Returns the restatements of one ad in the order of minute, country and revision, or in the reverse order. */
@@ -150,9 +158,10 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
         clickhouse,
         Restatement,
         statement`SELECT toUnixTimestamp(m) * 1000 AS minute, country, revision, job, reason, before, after,
-           toUnixTimestamp64Milli(t) AS at
+           before_net, after_net, toUnixTimestamp64Milli(t) AS at
          FROM (
-           SELECT minute AS m, country, revision, job, reason, before, after, at AS t FROM restatement FINAL
+           SELECT minute AS m, country, revision, job, reason, before, after, ${nets}, at AS t
+           FROM restatement FINAL
            WHERE ${within(selection)} ${ofAd(adId)} AND ${isVisible(selection)} ${beyondLast}
            ORDER BY minute ${direction}, country ${direction}, revision ${direction} LIMIT ${limit}
          ) ORDER BY m ${direction}, country ${direction}, revision ${direction} ${settings(limit)}`,
@@ -160,5 +169,13 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
     },
   };
 }
+
+/** The invalid clicks in what a restatement has replaced (`stated_judged`), or in what it has made (`rows_judged`). */
+function invalidIn(judged: Sql): Sql {
+  return sql`arraySum(arrayMap(each -> each.2, ${judged}))`;
+}
+
+const nets = sql`toUInt64(before - ${invalidIn(sql`stated_judged`)}) AS before_net,
+  toUInt64(after - ${invalidIn(sql`rows_judged`)}) AS after_net`;
 
 const dayMs = 86_400_000;

@@ -34,7 +34,7 @@ await clickhouse.command(
      'KR', number % 4, 1, 1 + number % 7, 0, 0 FROM numbers(${rows})`,
 );
 await clickhouse.command(
-  `INSERT INTO click_raw SELECT concat('01K', leftPad(toString(number), 23, '0')), lower(hex(sipHash128(number))),
+  `INSERT INTO click_raw (click_id, event_id, ad_id, clicked_at, received_at, country, user_id, ip) SELECT concat('01K', leftPad(toString(number), 23, '0')), lower(hex(sipHash128(number))),
      concat('ad-', toString(number % 50000)), toDateTime64(${from}, 3, 'UTC') + number % ${minutes * 60}, now64(3), 'KR',
      concat('u-', toString(number % 100000)), concat('203.0.113.', toString(number % 256)) FROM numbers(${rows})`,
 );

@@ -7,6 +7,7 @@ import type { Http } from '../../infra/http.ts';
 import { migrate } from '../../infra/migrate.ts';
 import { type Click, formatLine } from '../../ingest/click.ts';
 import type { HotAdRule } from '../../ingest/hot-ads/rule.ts';
+import type { RulesVersion } from '../../ingest/validity/rule-set.ts';
 import { buildQueryApi } from '../../query-api/app.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
 import type { SinkPosition } from '../../query-api/log/counted-log.ts';
@@ -21,6 +22,7 @@ export async function openCountedClicks(
   env: NodeJS.ProcessEnv = {},
   rules: () => readonly HotAdRule[] = () => [],
   sinkPositions: () => readonly SinkPosition[] = () => [],
+  versions: readonly RulesVersion[] = [],
 ) {
   const engine = await openTemporaryClickHouse();
   const log = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' });
@@ -41,7 +43,7 @@ export async function openCountedClicks(
       now: () => time,
       countedLog,
       requests,
-      routing: async () => ({ rules: rules(), partitionRules: [], versions: [] }),
+      routing: async () => ({ rules: rules(), partitionRules: [], versions }),
     });
   const http = await appAt(now);
   let position = 0;

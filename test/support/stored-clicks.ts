@@ -13,7 +13,7 @@ export interface StoredClicks {
 export async function storeClicks(clickhouse: ClickHouse, plan: StoredClicks): Promise<void> {
   const stepMs = (plan.to - plan.from) / plan.clicks;
   await clickhouse.command(
-    `INSERT INTO click_raw
+    `INSERT INTO click_raw (click_id, event_id, ad_id, clicked_at, received_at, country, user_id, ip)
      SELECT leftPad(toString(number), 26, '0') AS click_id, click_id AS event_id,
        concat('ad-', toString(cityHash64(number) % {ads:UInt32})) AS ad_id,
        fromUnixTimestamp64Milli(toInt64({from:Int64} + number * {step:Float64}), 'UTC') AS clicked_at,

@@ -130,10 +130,11 @@ const parameters: Readonly<Record<string, 'personal' | 'not'>> = {
         'outcome',
         'prefix',
         'reason',
+        'reasons',
         'strict',
         'subject',
       ],
-      ...['timezone', 'to', 'uniques', 'window'],
+      ...['clicks', 'timezone', 'to', 'uniques', 'window'],
       // Of pixels: event id, time.
       ...['e', 't'],
     ].map(name => [name, 'not'] as const),

@@ -3,10 +3,18 @@ import { Type } from 'typebox';
 import { explained } from '../../../infra/broken-rule.ts';
 import { type Http, ProblemSchema } from '../../../infra/http.ts';
 import { readNamedAds, selectionOf, sourceField } from '../../answers/readings.ts';
+import { clicksParameter, shownClicks, shownClicksField } from '../../http/asked-clicks.ts';
 import { filterFields, filterParameters, shownFilter } from '../../http/asked-filter.ts';
 import { rangeOf, searchRangeOf } from '../../http/asked-range.ts';
 import { nextCursorField, pageOf, pageParameters } from '../../http/cursor.ts';
-import { asAskedFor, countField, problems, rangeFields, rangeParameters, statedFields } from '../../http/parameters.ts';
+import {
+  anyClicksFields,
+  asAskedFor,
+  problems,
+  rangeFields,
+  rangeParameters,
+  statedFields,
+} from '../../http/parameters.ts';
 import { rankingCursorsOf } from '../../http/ranking-cursor.ts';
 import { stateAt } from '../../store/finality.ts';
 import type { AdsDeps } from './ads-deps.ts';
@@ -38,6 +46,7 @@ export function routeAdSearch(http: Http, { storeFor, rules, keptForms }: AdsDep
     return {
       ...head,
       ...shownFilter(question),
+      ...shownClicks(question),
       source,
       prefix,
       ...(text === '' ? {} : { contains: text }),
@@ -72,6 +81,7 @@ const schema = {
       ...pageParameters('ads', { default: 20, maximum: 1_000 }),
       ...rangeParameters,
       ...filterParameters,
+      clicks: clicksParameter,
     },
     { additionalProperties: false },
   ),
@@ -82,15 +92,12 @@ const schema = {
         contains: Type.Optional(Type.String({ description: asAskedFor })),
         ...rangeFields,
         ...filterFields,
+        ...shownClicksField,
         source: sourceField,
         ...statedFields,
-        ads: Type.Array(
-          Type.Object(
-            { ad_id: Type.String(), count: countField('Distinct clicks in the range.') },
-            { additionalProperties: false },
-          ),
-          { description: 'Ordered by clicks, most first, then by `ad_id`.' },
-        ),
+        ads: Type.Array(Type.Object({ ad_id: Type.String(), ...anyClicksFields }, { additionalProperties: false }), {
+          description: 'Ordered by clicks, most first, then by `ad_id`.',
+        }),
         next_cursor: nextCursorField,
       },
       { additionalProperties: false },

@@ -19,7 +19,9 @@ import {
   sourceField,
   type Wanted,
 } from '../../answers/readings.ts';
+import { noCounts } from '../../answers/shown-counts.ts';
 import { uniquesField, uniquesParameter } from '../../answers/uniques.ts';
+import { clickParameters, reasonsFields, shownClicks, shownClicksField } from '../../http/asked-clicks.ts';
 import { filterFields, filterParameters, shownFilter } from '../../http/asked-filter.ts';
 import { momentOf, rangeOf } from '../../http/asked-range.ts';
 import {
@@ -35,7 +37,6 @@ import {
 } from '../../http/parameters.ts';
 import type { AdStore } from '../../store/ad-store.ts';
 import { type Finality, stateAt } from '../../store/finality.ts';
-import type { UndoneCounts } from '../../store/restatements.ts';
 import type { AdsDeps } from './ads-deps.ts';
 import { answerStated } from './stated-answer.ts';
 import { wantedClicks } from './wanted-clicks.ts';
@@ -56,7 +57,7 @@ export function routeAggregatedCount(http: Http, { storeFor, rules, keptForms }:
         uniques,
         before,
       });
-      if (asOf !== undefined) checkUndoing(request.query.as_of, wanted, compare);
+      if (asOf !== undefined) checkUndoing(request.query.as_of, wanted, request.query);
       const question = { range, whole: withPrevious(range, before), adIds: [ad_id], asked: request.query };
       const found = await answerStated(store, reply, question, async ({ known, finality, late }) => {
         const stated = { ...wanted, ...known };
@@ -72,8 +73,9 @@ export function routeAggregatedCount(http: Http, { storeFor, rules, keptForms }:
         ...head,
         ad_id,
         ...shownFilter(request.query),
+        ...shownClicks(request.query),
         ...(asOf === undefined ? {} : { as_of: isoOf(asOf) }),
-        ...(rows[0] ?? noCounts),
+        ...(rows[0] ?? noCounts.counts),
         source,
         ...(previous === undefined ? {} : { previous }),
       };
@@ -81,13 +83,11 @@ export function routeAggregatedCount(http: Http, { storeFor, rules, keptForms }:
   );
 }
 
-const noCounts: ReadCounts = { count: 0, duplicates: 0, late: 0 };
-
 /** What a restatement has added is known by country, but not by user or address, and only in the range itself. */
 function checkUndoing(
   text: string | undefined,
   wanted: Pick<Wanted, 'filter' | 'uniques'>,
-  compare: string | undefined,
+  { compare, reasons }: { readonly compare?: string; readonly reasons?: boolean },
 ): void {
   if (isFromRaw(wanted))
     throw invalid(
@@ -97,6 +97,7 @@ function checkUndoing(
       'leave one out',
     );
   if (compare) throw invalid('as_of', text, 'cannot be used together with compare', 'leave one out');
+  if (reasons) throw invalid('as_of', text, 'cannot be used together with reasons', 'leave one out');
 }
 
 /** Reads the counts as they were at `asOf`, before later restatements. */
@@ -107,20 +108,7 @@ async function readTotalsAsOf(
   known: Finality,
 ): Promise<Reading<ReadCounts>> {
   const [adId = ''] = wanted.adIds;
-  const [added, reading] = await Promise.all([
-    store.restatements.addedSince(adId, selectionOf(wanted), asOf),
-    readTotals(store, wanted, known),
-  ]);
-  return { ...reading, rows: [without(reading.rows[0] ?? noCounts, added)] };
-}
-
-/** Subtracts what restatements have added. */
-function without(counts: ReadCounts, added: UndoneCounts): ReadCounts {
-  return {
-    count: Math.max(0, counts.count - added.count),
-    duplicates: Math.max(0, counts.duplicates - added.duplicates),
-    late: Math.max(0, (counts.late ?? 0) - added.late),
-  };
+  return await readTotals(store, wanted, known, () => store.restatements.addedSince(adId, selectionOf(wanted), asOf));
 }
 
 const schema = {
@@ -134,6 +122,7 @@ const schema = {
     {
       ...rangeParameters,
       ...filterParameters,
+      ...clickParameters,
       uniques: uniquesParameter,
       compare: compareParameter('Adds the counts of the range of the same length right before.'),
       as_of: Type.Optional(
@@ -151,8 +140,10 @@ const schema = {
         ad_id: Type.String(),
         ...rangeFields,
         ...filterFields,
+        ...shownClicksField,
         as_of: Type.Optional(timeField(asAskedFor)),
         ...anyCountFields,
+        ...reasonsFields,
         uniques: uniquesField,
         source: sourceField,
         ...statedFields,
@@ -165,9 +156,12 @@ const schema = {
             ad_id: 'ad-42',
             from: '2025-11-22T08:26:00.000Z',
             to: '2025-11-22T08:27:00.000Z',
-            count: 1234,
+            count: 1200,
             duplicates: 17,
             late: 3,
+            gross: 1251,
+            net: 1200,
+            invalid: 34,
             source: 'counts',
             state: 'final',
             pending_late: 0,

@@ -10,8 +10,10 @@ import {
   readPrevious,
   withPrevious,
 } from '../../answers/comparison.ts';
-import { type ReadPoint, readSeries, selectionOf, sourceField } from '../../answers/readings.ts';
+import { readSeries, selectionOf, sourceField } from '../../answers/readings.ts';
 import { pointsOfReading, SeriesPoint } from '../../answers/series-points.ts';
+import { totalOf } from '../../answers/shown-counts.ts';
+import { clickParameters, reasonsFields, shownClicks, shownClicksField } from '../../http/asked-clicks.ts';
 import { filterFields, filterParameters, shownFilter } from '../../http/asked-filter.ts';
 import {
   adIdsParameter,
@@ -57,6 +59,7 @@ export function routeAllSeries(http: Http, { storeFor, rules, keptForms }: AdsDe
       granularity,
       ...(timezone === undefined ? {} : { timezone }),
       ...shownFilter(request.query),
+      ...shownClicks(request.query),
       source,
       series: names.map(name => {
         const own = rowsOf.get(name) ?? [];
@@ -64,7 +67,7 @@ export function routeAllSeries(http: Http, { storeFor, rules, keptForms }: AdsDe
         const lateIn = late.of(name === '' ? [] : [name]);
         return {
           ad_id: name || null,
-          ...summed(own, source),
+          ...totalOf(own, source),
           points: pointsOfReading(own, source, range, step, finality, restated, lateIn),
         };
       }),
@@ -82,11 +85,6 @@ function checkSize(points: number, granularity: string): void {
   throw invalid('granularity', granularity, rule, 'ask for a coarser granularity, a shorter range or fewer ads');
 }
 
-function summed(rows: readonly ReadPoint[], source: 'counts' | 'raw') {
-  const sum = (field: 'count' | 'duplicates' | 'late') => rows.reduce((total, row) => total + (row[field] ?? 0), 0);
-  return { count: sum('count'), duplicates: sum('duplicates'), late: source === 'raw' ? null : sum('late') };
-}
-
 const schema = {
   tags: ['ads'],
   operationId: 'getAllSeries',
@@ -100,6 +98,7 @@ const schema = {
       timezone: timezoneParameter,
       ...rangeParameters,
       ...filterParameters,
+      ...clickParameters,
       compare: compareParameter('Adds the sums of the range of the same length right before.'),
     },
     { additionalProperties: false },
@@ -111,6 +110,7 @@ const schema = {
         granularity: GranularityParameter,
         timezone: timezoneField,
         ...filterFields,
+        ...shownClicksField,
         source: sourceField,
         ...statedFields,
         series: Type.Array(
@@ -118,6 +118,7 @@ const schema = {
             {
               ad_id: Type.Union([Type.String(), Type.Null()], { description: 'Null: all ads together.' }),
               ...anyCountFields,
+              ...reasonsFields,
               points: Type.Array(SeriesPoint, { description: 'One point for each step of the range, in order.' }),
             },
             { additionalProperties: false },

@@ -4,6 +4,7 @@ import { Type } from 'typebox';
 import { type Http, ProblemSchema } from '../../../infra/http.ts';
 import { readCountries, selectionOf, sourceField } from '../../answers/readings.ts';
 import { uniquesField, uniquesParameter } from '../../answers/uniques.ts';
+import { clickParameters, reasonsFields, shownClicks, shownClicksField } from '../../http/asked-clicks.ts';
 import { filterFields, filterParameters, shownFilter } from '../../http/asked-filter.ts';
 import { rangeOf } from '../../http/asked-range.ts';
 import {
@@ -36,7 +37,7 @@ export function routeCountries(http: Http, { storeFor, rules, keptForms }: AdsDe
       ]);
       return { ...reading, isRestated: steps.length > 0 };
     });
-    return { ...head, ...shownFilter(request.query), source, countries: [...rows] };
+    return { ...head, ...shownFilter(request.query), ...shownClicks(request.query), source, countries: [...rows] };
   });
 }
 
@@ -46,7 +47,13 @@ const schema = {
   summary: 'Clicks by country in a range of minutes (without from and to: in the last full minute)',
   description: 'Without `ad_id`, the clicks of all ads together.',
   querystring: Type.Object(
-    { ad_id: adIdsParameter, ...rangeParameters, ...filterParameters, uniques: uniquesParameter },
+    {
+      ad_id: adIdsParameter,
+      ...rangeParameters,
+      ...filterParameters,
+      ...clickParameters,
+      uniques: uniquesParameter,
+    },
     { additionalProperties: false },
   ),
   response: {
@@ -54,6 +61,7 @@ const schema = {
       {
         ...rangeFields,
         ...filterFields,
+        ...shownClicksField,
         source: sourceField,
         ...statedFields,
         countries: Type.Array(
@@ -61,6 +69,7 @@ const schema = {
             {
               country: Type.String({ description: 'ISO 3166-1 alpha-2. ZZ: unknown.' }),
               ...anyCountFields,
+              ...reasonsFields,
               uniques: uniquesField,
             },
             { additionalProperties: false },

@@ -2,8 +2,10 @@
 
 import { Type } from 'typebox';
 import type { Http } from '../../../infra/http.ts';
+import { knownClicksOf } from '../../answers/shown-counts.ts';
+import { clicksParameter, shownClicks, shownClicksField } from '../../http/asked-clicks.ts';
 import { momentOf } from '../../http/asked-range.ts';
-import { countField, isoOf, problems, statedFields, timeField } from '../../http/parameters.ts';
+import { clicksFields, isoOf, problems, statedFields, timeField } from '../../http/parameters.ts';
 import { stateAt } from '../../store/finality.ts';
 import { windows } from '../../store/rollup/due-blocks.ts';
 import { minuteMs } from '../../time/time-range.ts';
@@ -16,15 +18,16 @@ export function routeMostClicked(http: Http, { storeFor, rules }: AdsDeps): void
     { schema, config: { scope: 'read', tenants: 'limited' } },
     async (request, reply) => {
       const store = storeFor(request);
-      const { at: asked, window = 1, count = 100 } = request.query;
+      const { at: asked, window = 1, count = 100, clicks = 'net' } = request.query;
       const at = momentOf('at', asked, rules()) ?? rules().now;
       const to = at - (at % minuteMs);
       const range = { from: Math.max(0, to - window * minuteMs), to };
       const question = { range, adIds: [], asked: asked === undefined ? {} : { from: asked } };
       const { ads, isStored, head } = await answerStated(store, reply, question, async ({ known, finality }) => {
-        const selection = { ...range, ...known, country: undefined };
+        const selection = { ...range, ...known, country: undefined, clicks };
         const [found, isRestated] = await Promise.all([
-          store.history.mostClicked(window, range, count),
+          // What is stored is in the order of net clicks.
+          clicks === 'net' ? store.history.mostClicked(window, range, count) : undefined,
           stateAt(finality, to) === 'final' && store.restatements.isRestated(selection),
         ]);
         const isStored = found?.isWhole === true;
@@ -34,8 +37,9 @@ export function routeMostClicked(http: Http, { storeFor, rules }: AdsDeps): void
         ...head,
         at: isoOf(at),
         window,
+        ...shownClicks(request.query),
         source: isStored ? ('stored' as const) : ('computed' as const),
-        ads: ads.map((ad, i) => ({ rank: i + 1, ...ad })),
+        ads: ads.map((ad, i) => ({ rank: i + 1, ad_id: ad.ad_id, ...knownClicksOf(ad, clicks) })),
       };
     },
   );
@@ -66,6 +70,7 @@ const schema = {
       count: Type.Optional(
         Type.Integer({ default: 100, minimum: 1, maximum: 100, description: 'The most ads to list.' }),
       ),
+      clicks: clicksParameter,
     },
     { additionalProperties: false },
   ),
@@ -76,6 +81,7 @@ const schema = {
         window: windowField,
         from: timeField('Start of the range, inclusive.'),
         to: timeField('End of the range, exclusive. It is the end of the last full minute before `at`.'),
+        ...shownClicksField,
         ...statedFields,
         source: Type.Enum(['stored', 'computed'], {
           type: 'string',
@@ -84,7 +90,7 @@ const schema = {
         }),
         ads: Type.Array(
           Type.Object(
-            { rank: Type.Integer({ minimum: 1 }), ad_id: Type.String(), count: countField('Distinct clicks.') },
+            { rank: Type.Integer({ minimum: 1 }), ad_id: Type.String(), ...clicksFields },
             { additionalProperties: false },
           ),
           { description: 'Ordered by clicks, most first, then by `ad_id`. Ads without clicks are not listed.' },

@@ -11,10 +11,11 @@ import {
 } from '../../answers/comparison.ts';
 import { readPopularAds, selectionOf, sourceField } from '../../answers/readings.ts';
 import { uniquesField, uniquesParameter } from '../../answers/uniques.ts';
+import { clicksParameter, shownClicks, shownClicksField } from '../../http/asked-clicks.ts';
 import { filterFields, filterParameters, shownFilter } from '../../http/asked-filter.ts';
 import { windowOf } from '../../http/asked-range.ts';
 import { cursorParameter, nextCursorField, pageOf } from '../../http/cursor.ts';
-import { countField, isoOf, problems, rangeFields, rangeParameters, statedFields } from '../../http/parameters.ts';
+import { anyClicksFields, isoOf, problems, rangeFields, rangeParameters, statedFields } from '../../http/parameters.ts';
 import { rankingCursorsOf } from '../../http/ranking-cursor.ts';
 import { stateAt } from '../../store/finality.ts';
 import type { AdsDeps } from './ads-deps.ts';
@@ -56,6 +57,7 @@ export function routePopularAds(http: Http, { storeFor, rules, keptForms }: AdsD
     return {
       ...head,
       ...shownFilter(question),
+      ...shownClicks(question),
       source,
       ads: page.rows.map(ad => (previous ? { ...ad, previous: previous.of.get(ad.ad_id) ?? null } : ad)),
       next_cursor: page.next_cursor,
@@ -84,6 +86,7 @@ const schema = {
       ),
       ...rangeParameters,
       ...filterParameters,
+      clicks: clicksParameter,
       uniques: uniquesParameter,
       compare: compareParameter('Adds the rank of each ad in the range of the same length right before.'),
       cursor: cursorParameter,
@@ -95,6 +98,7 @@ const schema = {
       {
         ...rangeFields,
         ...filterFields,
+        ...shownClicksField,
         source: sourceField,
         ...statedFields,
         ads: Type.Array(
@@ -102,7 +106,7 @@ const schema = {
             {
               rank: Type.Integer({ minimum: 1 }),
               ad_id: Type.String(),
-              count: countField('Distinct clicks.'),
+              ...anyClicksFields,
               uniques: uniquesField,
               previous: previousRankField,
             },
@@ -124,8 +128,8 @@ const schema = {
             pending_late: 0,
             watermark: '2025-11-22T08:26:58.100Z',
             ads: [
-              { rank: 1, ad_id: 'ad-42', count: 1234 },
-              { rank: 2, ad_id: 'ad-7', count: 980 },
+              { rank: 1, ad_id: 'ad-42', count: 1200, gross: 1251, net: 1200, invalid: 34 },
+              { rank: 2, ad_id: 'ad-7', count: 980, gross: 981, net: 980, invalid: 0 },
             ],
             next_cursor: null,
           },

@@ -8,6 +8,7 @@ import {
   AdIdParams,
   asAskedFor,
   askedCountry,
+  changeFields,
   countField,
   countryParameter,
   isoOf,
@@ -97,7 +98,10 @@ const schema = {
         total: Type.Object(
           {
             changes: countField('All changes in the range, on all pages.'),
-            added: Type.Integer({ description: 'Clicks that the changes added, minus clicks that they removed.' }),
+            added: Type.Integer({
+              description: 'Distinct clicks that the changes added, minus clicks that they removed.',
+            }),
+            added_net: Type.Integer({ description: 'The same for net clicks, which are those to bill.' }),
             added_duplicates: Type.Integer({
               description:
                 'The same for duplicates. Copies that came too late are included only if clicks of their minute and country were changed too. Otherwise no recount changes a count for them, and they are lines of the quarantine with the `outcome` `restated`.',
@@ -116,8 +120,7 @@ const schema = {
               }),
               job: Type.String({ description: 'The job that changed it, see GET /v1/replays/{id}.' }),
               reason: Type.String({ description: 'Why the job was made: `late`, `replay` or `reconcile`.' }),
-              before: countField('Clicks before the change.'),
-              after: countField('Clicks after the change.'),
+              ...changeFields,
               at: timeField('When the count was changed.'),
             },
             { additionalProperties: false },

@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import { type Http, ProblemSchema } from '../../../infra/http.ts';
 import { readSeries, selectionOf, sourceField } from '../../answers/readings.ts';
 import { pointsOfReading, SeriesPoint } from '../../answers/series-points.ts';
+import { clickParameters, shownClicks, shownClicksField } from '../../http/asked-clicks.ts';
 import { filterFields, filterParameters, shownFilter } from '../../http/asked-filter.ts';
 import {
   AdIdParams,
@@ -46,6 +47,7 @@ export function routeSeries(http: Http, { storeFor, rules, keptForms }: AdsDeps)
         granularity,
         ...(timezone === undefined ? {} : { timezone }),
         ...shownFilter(request.query),
+        ...shownClicks(request.query),
         source,
         points: pointsOfReading(rows, source, range, step, finality, restated, late.of([ad_id])),
       };
@@ -66,6 +68,7 @@ const schema = {
       timezone: timezoneParameter,
       ...rangeParameters,
       ...filterParameters,
+      ...clickParameters,
     },
     { additionalProperties: false },
   ),
@@ -77,6 +80,7 @@ const schema = {
         granularity: GranularityParameter,
         timezone: timezoneField,
         ...filterFields,
+        ...shownClicksField,
         source: sourceField,
         ...statedFields,
         points: Type.Array(SeriesPoint, {
@@ -98,9 +102,12 @@ const schema = {
             points: [
               {
                 start: '2025-11-22T08:00:00.000Z',
-                count: 51_234,
+                count: 51_200,
                 duplicates: 170,
                 late: 31,
+                gross: 51_404,
+                net: 51_200,
+                invalid: 34,
                 state: 'final',
                 pending_late: 0,
               },

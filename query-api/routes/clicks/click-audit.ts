@@ -4,11 +4,14 @@ import { Type } from 'typebox';
 import { brokenRule } from '../../../infra/broken-rule.ts';
 import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
 import { adIdPattern, limits } from '../../../ingest/click.ts';
-import { type Copy, trailOf } from '../../answers/click-trail.ts';
+import { facts, factsIn } from '../../../ingest/validity/facts.ts';
+import { trailOf } from '../../answers/click-trail.ts';
+import { type JudgedCopy, validityOf } from '../../answers/click-validity.ts';
 import { countField, isoOf, isoOrNull, problems, stateField, timeOrNullField } from '../../http/parameters.ts';
 import type { StoreFor } from '../../http/store-for.ts';
-import { placeOf } from '../../log/hot-ad-rules.ts';
+import { placeOf, type Routing } from '../../log/hot-ad-rules.ts';
 import type { AdStore } from '../../store/ad-store.ts';
+import { cellClicksRead } from '../../store/cell-clicks.ts';
 import { copiesListed, type QuarantinedLine, type RawClick, type Restating } from '../../store/click-copies.ts';
 import { type Finality, finalityOf, partitionsOf, type State, stateAt } from '../../store/finality.ts';
 import { minuteMs } from '../../time/time-range.ts';
@@ -36,8 +39,11 @@ export function routeClickAudit(http: Http, { storeFor }: ClickAuditDeps): void 
         throw new Problem(404, 'not_found', brokenRule('event_id', event_id, rule, notFoundBecause));
       }
       const restated = await restatementsOf(raw.rows, quarantined.rows, store);
-      const place = await placing(event_id, partitionsOf(progress), store);
-      const copies = trailOf(raw.rows, quarantined.rows, restated, place);
+      const routing = await store.routing();
+      const place = placing(event_id, partitionsOf(progress), routing);
+      const rulesOf = (version: number) => routing?.versions.find(known => known.version === version)?.rules;
+      const trail = trailOf(raw.rows, quarantined.rows, restated, place);
+      const copies = await validityOf(event_id, trail, { cells: store.cells, rulesOf });
       const finality = finalityOf(progress);
       return {
         event_id,
@@ -56,8 +62,7 @@ const notFoundBecause =
  * Returns a function that finds a click's partition. It is null when nothing has been counted yet, or when Kafka does not
  * say which ads were split.
  */
-async function placing(eventId: string, partitions: number, { routing }: Pick<AdStore, 'routing'>) {
-  const known = await routing();
+function placing(eventId: string, partitions: number, known: Routing | undefined) {
   return ({ ad_id: adId, clicked_at: clickedAt }: RawClick): number | null =>
     known ? placeOf({ adId, eventId, clickedAt }, known, partitions) : null;
 }
@@ -82,7 +87,7 @@ async function restatementsOf(
 /** ClickHouse's DateTime ends in 2106. A click in quarantine may contain any time. */
 const endOfTimeMs = 4_294_900_000_000;
 
-function shown(copy: Copy, finality: Finality, restated: readonly Restating[]) {
+function shown(copy: JudgedCopy, finality: Finality, restated: readonly Restating[]) {
   const isRestated = restated.some(
     row => row.minute === copy.minute && row.ad_id === copy.ad_id && row.country === copy.country,
   );
@@ -92,8 +97,14 @@ function shown(copy: Copy, finality: Finality, restated: readonly Restating[]) {
     received_at: isoOrNull(copy.received_at),
     clicked_at: timeOrNull(copy.clicked_at),
     minute: timeOrNull(copy.minute),
+    facts: copy.facts === null ? null : factsNamed(copy.facts),
     state,
   };
+}
+
+function factsNamed(letters: string): string[] {
+  const bits = factsIn(letters);
+  return Object.entries(facts).flatMap(([name, { bit }]) => ((bits & bit) === 0 ? [] : [name]));
 }
 
 function timeOrNull(ms: number): string | null {
@@ -141,7 +152,21 @@ const schema = {
               }),
               reason: Type.Union([Type.String(), Type.Null()], { description: 'Why it was quarantined.' }),
               job: Type.Union([Type.String(), Type.Null()], { description: 'The job that has counted it since.' }),
+              facts: Type.Union([Type.Array(Type.String()), Type.Null()], {
+                description: 'What ingest has found out about it for the rules of invalid traffic. Null: not known.',
+              }),
               state: stateField,
+              validity: Type.Union([Type.Enum(['valid', 'invalid', 'unknown'], { type: 'string' }), Type.Null()], {
+                description: `Whether the counted click is valid, so that it is in \`net\`. \`unknown\`: its count or its rules are not known yet, or its ad has more than ${cellClicksRead} clicks of this country in the minute. Null: this copy is not counted.`,
+              }),
+              invalid_reason: Type.Union([Type.String(), Type.Null()], {
+                description:
+                  'The rule that makes it invalid (see GET /v1/rules). Rules about one click decide by its facts. Of rules about many clicks, those that come too late in the order of event time and event id are invalid. For clicks that wait for a restatement this order already has them. Null: it is valid, or not known.',
+              }),
+              rules: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()], {
+                description:
+                  'The version of the rules by which the counts of its minute were judged. 0: by none. Null: not known, or this copy is not counted.',
+              }),
             },
             { additionalProperties: false },
           ),

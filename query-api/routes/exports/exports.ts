@@ -126,11 +126,18 @@ const MinuteRow = Type.Object(
     ad_id: Type.String(),
     country: Type.String(),
     partition: countField('The partition of the log.'),
-    clicks: countField('Distinct clicks.'),
+    clicks: countField('Distinct clicks, the invalid ones too.'),
     duplicates: countField('Further copies of these clicks, which are not counted.'),
     late: countField('How many of the clicks came after their minute had closed.'),
     revision: countField('How often the count was restated.'),
     state: stateField,
+    gross: countField('All clicks with their copies: duplicates + invalid + net.'),
+    net: countField('Distinct clicks without the invalid ones, which are those to bill.'),
+    invalid: countField('Distinct clicks that a rule of invalid traffic leaves out of `net`.'),
+    invalid_by: Type.Record(Type.String(), Type.Integer({ minimum: 1 }), {
+      description: 'The invalid clicks by the rule that each broke. In CSV, a text in JSON.',
+    }),
+    rules: countField('The version of the rules by which the clicks were judged. 0: by none, so all are valid.'),
   },
   { additionalProperties: false },
 );
@@ -165,7 +172,7 @@ const minutesSchema = {
   operationId: 'exportAdMinutes',
   summary: 'Counts by minute, ad, country and partition (without from and to: of the last full minute)',
   description:
-    'Columns: minute, ad_id, country, partition, clicks, duplicates, late, revision (0: never restated), state. Rows are ordered by minute, or by ad_id if ads are named. The header `x-pending-late` says how many late clicks of the selection wait for their restatement.',
+    'Columns: minute, ad_id, country, partition, clicks, duplicates, late, revision (0: never restated), state, gross, net (which is billed), invalid, invalid_by, rules. Rows are ordered by minute, or by ad_id if ads are named. The header `x-pending-late` says how many late clicks of the selection wait for their restatement.',
   querystring: Type.Object(
     { ...rangeParameters, country: countryParameter, ad_id: adIdsParameter, format: formatParameter },
     { additionalProperties: false },

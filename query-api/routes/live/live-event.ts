@@ -1,6 +1,8 @@
 /** What GET /v1/live sends each second. All values are absolute, so a client that missed an event needs only the next. */
 import { type Static, Type } from 'typebox';
 import {
+  changeFields,
+  clicksFields,
   countField,
   countFields,
   integerOrNullField,
@@ -24,10 +26,7 @@ const LiveTop = Type.Object(
     state: stateField,
     pending_late: pendingLateField,
     ads: Type.Array(
-      Type.Object(
-        { rank: Type.Integer({ minimum: 1 }), ad_id: Type.String(), count: countField('Distinct clicks.') },
-        closed,
-      ),
+      Type.Object({ rank: Type.Integer({ minimum: 1 }), ad_id: Type.String(), ...clicksFields }, closed),
       { description: 'Ordered by clicks, most first, then by `ad_id`.' },
     ),
   },
@@ -42,8 +41,7 @@ export const LiveChange = Type.Object(
     revision: Type.Integer({ minimum: 1 }),
     job: Type.String({ description: 'The job that changed it, see GET /v1/replays/{id}.' }),
     reason: Type.String({ description: 'Why the job was made: `late`, `replay` or `reconcile`.' }),
-    before: countField('Clicks before the change.'),
-    after: countField('Clicks after the change.'),
+    ...changeFields,
     at: timeField('When the count was changed.'),
   },
   closed,
@@ -82,6 +80,9 @@ export const LiveEvent = Type.Object(
             counted: countField('Distinct clicks among them.'),
             duplicates: countField('Further copies of counted clicks.'),
             quarantined: countField('Lines that were quarantined with a reason.'),
+            gross: countField('All clicks with their copies: duplicates + invalid + net.'),
+            invalid: countField('Clicks among `counted` that a rule of invalid traffic leaves out of `net`.'),
+            net: Type.Integer({ description: 'counted - invalid, which are the clicks to bill.' }),
           },
           closed,
         ),

@@ -176,7 +176,7 @@ function eventOf(
     [],
     at,
   );
-  const { received, counted, duplicates, quarantined, unread_records } = conservation;
+  const { received, counted, duplicates, quarantined, gross, invalid, net, unread_records } = conservation;
   return {
     at: isoOf(at),
     tenant: null,
@@ -185,7 +185,7 @@ function eventOf(
     lag_records: unread_records,
     stalled: stalled.map(({ partition, since }) => ({ partition, since: isoOf(since) })),
     clicks_per_second: deltas.rate(at, counted),
-    totals: { received, counted, duplicates, quarantined },
+    totals: { received, counted, duplicates, quarantined, gross, invalid, net },
     ...{ pending_late, minutes, current, last },
     changes: deltas.fresh(restatements),
   };
@@ -208,11 +208,16 @@ function eventOfTenant(
     ...{ watermark, watermark_age_ms, final_until },
     lag_records: null,
     stalled: [],
-    clicks_per_second: deltas.rate(at, deltas.seen(minutes)),
+    clicks_per_second: deltas.rate(at, deltas.seen(minutes.map(distinctOf))),
     totals: null,
     ...{ pending_late, minutes, current, last },
     changes: deltas.fresh(restatements),
   };
+}
+
+/** Distinct clicks, as the counters of the pipeline count them. */
+function distinctOf({ start, gross, duplicates }: LiveEvent['minutes'][number]) {
+  return { start, count: gross - duplicates };
 }
 
 function message(data: object, { id, event }: { readonly id?: string; readonly event?: string }): Buffer {

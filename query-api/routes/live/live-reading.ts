@@ -4,14 +4,15 @@
  */
 
 import type { Progress } from '../../../aggregator/ad-minute.ts';
-import { pointsOf } from '../../answers/series-points.ts';
+import { knownClicksOf } from '../../answers/shown-counts.ts';
 import { isoOf } from '../../http/parameters.ts';
-import type { Queries } from '../../store/ad-counts.ts';
+import { type Counts, noClicks, type Queries } from '../../store/ad-counts.ts';
 import { finalityOf, stateAt } from '../../store/finality.ts';
-import type { GroupQueries, SeriesRow } from '../../store/group-counts.ts';
+import type { GroupQueries } from '../../store/group-counts.ts';
 import type { LateClicks } from '../../store/late-clicks.ts';
 import type { RestatementQueries, TimedRestatement } from '../../store/restatements.ts';
 import type { Stated, StatedReading } from '../../store/sql/stated-rows.ts';
+import { stepsOf } from '../../time/steps.ts';
 import { minuteMs } from '../../time/time-range.ts';
 import type { LiveEvent } from './live-event.ts';
 
@@ -53,21 +54,32 @@ export async function readLive(
   const finality = finalityOf(progress);
   const restated = new Set(steps.map(step => step.start));
   const lateIn = late.of([]);
+  const rowAt = new Map(rows.map(row => [row.start, row]));
   const stateOf = (start: number) => stateAt(finality, start + minuteMs, restated.has(start));
   const top = (start: number, ads: typeof lastTop) => ({
     start: isoOf(start),
     state: stateOf(start),
     pending_late: lateIn({ from: start, to: start + minuteMs }),
-    ads: ads.map((ad, i) => ({ rank: i + 1, ...ad })),
+    ads: ads.map((ad, i) => ({ rank: i + 1, ad_id: ad.ad_id, ...knownClicksOf(ad) })),
   });
   return {
-    minutes: pointsOf<number, SeriesRow>(rows, range, minuteMs, 0, ({ from }) => stateOf(from), lateIn),
+    minutes: stepsOf(range, minuteMs).map(step => ({
+      ...minuteOf(rowAt.get(step.from) ?? noClicks),
+      start: isoOf(step.from),
+      state: stateOf(step.from),
+      pending_late: lateIn(step),
+    })),
     pending_late: late.clicks,
     current: top(current, currentTop),
     last: top(current - minuteMs, lastTop),
     progress,
     restatements: changes,
   };
+}
+
+function minuteOf(counts: Counts) {
+  const { duplicates, late } = counts;
+  return { ...knownClicksOf(counts), duplicates, late };
 }
 
 /** The length of a top list. */

@@ -105,6 +105,9 @@ const lineFields = {
   counted: countField('Distinct clicks among them.'),
   duplicates: countField('Further copies of counted clicks.'),
   quarantined: countField('Lines that were quarantined with a reason.'),
+  gross: countField('All clicks with their copies: duplicates + invalid + net.'),
+  invalid: countField('Clicks among `counted` that a rule of invalid traffic leaves out of `net`, as counted live.'),
+  net: Type.Integer({ description: 'counted - invalid, which are the clicks to bill.' }),
   acknowledged: countField(
     'Lines that the brokers acknowledged to ingest, and ingest to clients with 202. Later records of the log say so.',
   ),
@@ -157,7 +160,7 @@ const RowsStatus = Type.Object(
       Type.Object(
         {
           partition: Type.Integer(),
-          outcome: Type.Enum(['received', 'counted', 'duplicates', 'quarantined'], { type: 'string' }),
+          outcome: Type.Enum(['received', 'counted', 'duplicates', 'quarantined', 'invalid'], { type: 'string' }),
           expected: countField('Lines as the counters say.'),
           found: Type.Integer({ description: 'Lines as the rows say.' }),
           difference: Type.Integer({ description: 'found - expected.' }),
@@ -174,7 +177,7 @@ const schema = {
   operationId: 'getStatus',
   summary: 'How far each partition is counted, and whether every line is accounted for',
   description:
-    'For each partition of the log: its position, its lag in records and in event time, and the sums acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined. The rows in ClickHouse must have the same sums, which the job runner checks.',
+    'For each partition of the log: its position, its lag in records and in event time, and the sums acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, and gross = duplicates + invalid + net. The rows in ClickHouse must have the same sums, which the job runner checks.',
   querystring: Type.Object({}, { additionalProperties: false }),
   response: {
     200: Type.Object(
@@ -193,7 +196,7 @@ const schema = {
             ),
             balanced: Type.Boolean({
               description:
-                'True if in each partition acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, if all missing lines are written off, and if no accepted click is `uncounted`.',
+                'True if in each partition acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined and gross = duplicates + invalid + net, if all missing lines are written off, and if no accepted click is `uncounted`.',
             }),
             uncounted: integerOrNullField(
               'Accepted clicks that came too late more than 15 minutes ago, and are in raw but in no count. It is 0 as long as restatements are made. Null: the job runner has not looked yet.',

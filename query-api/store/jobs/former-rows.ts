@@ -9,7 +9,7 @@ import { named, noSql, type Sql, sql, statement } from '../../../infra/clickhous
 import { invalidReasons } from '../../../ingest/validity/rules.ts';
 import { type Reader, type RowOf, readNumber, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
-import { restatedColumns, restatedJoin } from '../sql/stated-rows.ts';
+import { restatedColumns, restatedJoin, restatedReasons } from '../sql/stated-rows.ts';
 
 export type FormerTable = keyof typeof formerOf;
 
@@ -88,7 +88,7 @@ export function unsettledMinutesOf(clickhouse: Reader) {
         statement`SELECT toUnixTimestamp(r.minute) AS minute, r.ad_id AS ad_id, r.country AS country, r.partition AS partition,
            toString(r.version) AS version, r.clicks AS clicks, r.duplicates AS duplicates, r.late AS late,
            r.rules AS rules, r.invalid AS invalid, r.invalid_by AS invalid_by
-         FROM (SELECT ${restatedColumns} FROM ${rowsOf(restatedJoin)}) AS r
+         FROM (SELECT ${restatedColumns}, ${restatedReasons} FROM ${rowsOf(restatedJoin)}) AS r
          ${settingsOf(0, timeoutMs)}`,
       );
       return { changes, rows };

@@ -15,6 +15,7 @@ import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { noSql, sql, statement } from '../../../infra/clickhouse/sql.ts';
 import { type InShards, oneShard } from '../../../infra/clickhouse/topology.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
+import { clicksOf } from '../net-and-gross.ts';
 import { type Reader, readRow, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { isVisible } from '../sql/stated-rows.ts';
@@ -58,9 +59,12 @@ export function createRollUp({
     tops: TopQueries,
   ): Promise<string> => {
     const top = await tops.popularAds(listed.window + 1, { ...range, ...applied, country: undefined });
-    const ads = top.slice(0, listed.window).map(({ ad_id, count }) => ({ ad_id, clicks: count }));
-    const others = top[listed.window]?.count ?? 0;
-    return JSON.stringify({ window, ends: ends / 1_000, ads, others, counts: [], restatements });
+    const named = top.slice(0, listed.window);
+    const ads = named.map(ad => ({ ad_id: ad.ad_id, clicks: clicksOf(ad, 'net') }));
+    const beside = named.map(({ duplicates, invalid }) => ({ duplicates, invalid }));
+    const next = top[listed.window];
+    const others = next === undefined ? 0 : clicksOf(next, 'net');
+    return JSON.stringify({ window, ends: ends / 1_000, ads, beside, others, counts: [], restatements });
   };
 
   /** Returns a row that the caller has to write, or undefined when the row is already written. */
@@ -187,35 +191,45 @@ async function unapplied(clickhouse: Reader, range: TimeRange, { shard, of }: In
   return minutes.map(({ at }) => at);
 }
 
-/** Writes a minute or a whole hour in one row, so that the row is there as a whole or not at all. */
+/**
+ * Writes a minute or a whole hour in one row, so that the row is there as a whole or not at all. It lists ads without net
+ * clicks too, and `others` is 0 only if it lists all that have any clicks at all: what it says beside the clicks is then
+ * all that there is (threshold.ts).
+ */
 async function listAds(clickhouse: ClickHouse, block: Due, range: TimeRange, most: number): Promise<void> {
   const rows = sql`${sharded('ad_minute')} FINAL WHERE ${inRanges(sql`minute`, [range])}`;
   await clickhouse.command(
-    ...statement`INSERT INTO most_clicked_ads (window, ends, ads, others, counts, restatements)
+    ...statement`INSERT INTO most_clicked_ads (window, ends, ads, beside, others, counts, judged, restatements)
        WITH (
-         SELECT arraySort(ad -> (-toInt64(ad.2), ad.1), groupArray((ad_id, total)))
+         SELECT arraySort(ad -> (-ad.2, ad.1), groupArray((ad_id, net, copies, invalids)))
          FROM (
-           SELECT ad_id, sum(clicks) AS total FROM ${rows}
-           GROUP BY ad_id HAVING total > 0 ORDER BY total DESC, ad_id LIMIT ${most + 1}
+           SELECT ad_id, toInt64(sum(clicks)) - toInt64(sum(invalid)) AS net, sum(duplicates) AS copies,
+             sum(invalid) AS invalids
+           FROM ${rows} GROUP BY ad_id HAVING net + invalids + copies > 0 ORDER BY net DESC, ad_id LIMIT ${most + 1}
          )
        ) AS top, (
-         SELECT arraySort(groupArray((name, n, copies, lates)))
+         SELECT arraySort(groupArray((name, n, copies, lates, invalids, reasons, low, high)))
          FROM (
-           SELECT country::String AS name, sum(clicks) AS n, sum(duplicates) AS copies, sum(late) AS lates
+           SELECT country::String AS name, sum(clicks) AS n, sum(duplicates) AS copies, sum(late) AS lates,
+             sum(invalid) AS invalids, sumMap(invalid_by) AS reasons, min(rules) AS low, max(rules) AS high
            FROM ${rows} GROUP BY name
          )
-       ) AS sums
+       ) AS sums, arraySlice(top, 1, ${most}) AS named
        SELECT ${block.window}, toDateTime(${block.ends / 1_000}, 'UTC'),
-         arraySlice(top, 1, ${most}), if(length(top) > ${most}, top[-1].2, 0), sums,
+         arrayMap(ad -> (ad.1, toUInt64(ad.2)), named), arrayMap(ad -> (ad.3, ad.4), named),
+         if(length(top) > ${most}, greatest(1, toUInt64(top[-1].2)), 0),
+         arrayMap(each -> (each.1, each.2, each.3, each.4), sums),
+         arrayMap(each -> (each.5, each.6, each.7, each.8), sums),
          ${block.restatements} ${boundedSettings}`,
   );
 }
 
 async function rollUpHour(clickhouse: ClickHouse, { restatements }: Due, range: TimeRange): Promise<void> {
   await clickhouse.command(
-    ...statement`INSERT INTO ad_hour (hour, ad_id, country, restatements, clicks, duplicates, late)
+    ...statement`INSERT INTO ad_hour (hour, ad_id, country, restatements, clicks, duplicates, late, invalid, invalid_by,
+         rules_low, rules_high)
        SELECT toDateTime(${range.from / 1_000}, 'UTC'), ad_id, country, ${restatements},
-         sum(clicks), sum(duplicates), sum(late)
+         sum(clicks), sum(duplicates), sum(late), sum(invalid), sumMap(invalid_by), min(rules), max(rules)
        FROM ${sharded('ad_minute')} FINAL WHERE ${inRanges(sql`minute`, [range])}
        GROUP BY ad_id, country ${boundedSettings}`,
   );

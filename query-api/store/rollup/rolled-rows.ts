@@ -10,7 +10,7 @@ import { rowsOfAds, sumsOfAll } from './rolled-sql.ts';
 export function createRolledRows(directory: BlockDirectory, { useSums }: { readonly useSums: boolean }) {
   return {
     /**
-     * Returns a table expression with the columns minute, country, clicks, duplicates, late, and ad_id if ads are named.
+     * Returns a table expression with the columns of `sumsOfAll`, and ad_id if ads are named.
      * A row of an hour has the beginning of the hour as `minute`. If `hours` is false, there are no such rows.
      */
     async of(adIds: readonly string[], range: StatedRange, { hours }: PlanOptions): Promise<Sql> {

@@ -1,20 +1,23 @@
 /**
  * SQL of top lists: the ads with the most clicks in a range. A list is exact. It is fast when the lists of the range's
  * minutes and hours are enough to compute it. Otherwise it is read from the rows of all ads.
+ *
+ * The lists are in the order of net clicks. A top list of gross clicks is read from the rows of hours and minutes, as one
+ * of a country is: nobody is billed by it, and a second list of each minute would double what the lists take.
  */
 
 import { Type } from 'typebox';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
-import { noSql, type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
-import { AdCount, type AdCursor, beyond, type Selection, type StatedSelection } from '../ad-counts.ts';
-import { type Reader, readRows, rowShape } from '../sql/read-rows.ts';
+import { type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
+import { AdCount, type AdCursor, adSums, rankedAds, type Selection, type StatedSelection } from '../ad-counts.ts';
+import { type Reader, type RowOf, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { type StatedRange, statedRows } from '../sql/stated-rows.ts';
 import type { Planner } from './block-directory.ts';
 import type { Plan } from './blocks.ts';
 import { blocksWithin, inRanges, rowsOfAds } from './rolled-sql.ts';
-import { type Listed, settle, topOf } from './threshold.ts';
+import { settle, topOf } from './threshold.ts';
 
 export type TopQueries = ReturnType<typeof createTopQueries>;
 
@@ -32,6 +35,10 @@ const ListedAd = rowShape('lists of most_clicked_ads', {
   ad_id: Type.String(),
   listed: Type.Integer(),
   bounds: Type.Integer(),
+  duplicates: Type.Integer(),
+  invalid: Type.Integer(),
+  /** How many lists say nothing about duplicates, because an earlier release has written them. */
+  untold: Type.Integer(),
 });
 
 export function createTopQueries(
@@ -53,21 +60,25 @@ export function createTopQueries(
     if (all === undefined || all.ad_id !== '') return undefined;
     const settled = settle(ads, all.bounds, limit, ads.length < looked);
     if (settled === undefined) return undefined;
-    return topOf([...settled.exact, ...(await lookUp(settled.doubtful, plan, range))], limit);
+    if (all.untold === 0) return topOf([...settled.exact, ...(await lookUp(settled.doubtful, plan, range))], limit);
+    // The order is known without them. So only the ads that may be listed are looked up.
+    const named = [...topOf(settled.exact, limit).map(({ ad_id }) => ad_id), ...settled.doubtful];
+    return topOf(await lookUp(named, plan, range), limit);
   };
 
   return {
     /** Returns the ads in the order of clicks, then of ad_id, so that equal counts always come in the same order. */
     async popularAds(limit: number, selection: StatedSelection, after?: AdCursor): Promise<AdCount[]> {
       const plan = await directory.plan(selection, { hours: true });
-      const canList = useLists && selection.country === undefined && after === undefined;
+      const isNet = (selection.clicks ?? 'net') === 'net';
+      const canList = useLists && isNet && selection.country === undefined && after === undefined;
       const hasLists = canList && plan.hours.length + plan.minutes.length > 0;
       // The beginnings of the lists are usually enough, and are read in a quarter of the time.
       const listed = hasLists
         ? ((await fromLists(limit, depthOf(limit), plan, selection)) ??
           (await fromLists(limit, wholeLists, plan, selection)))
         : undefined;
-      return listed ?? (await fromRows(limit, plan, selection, ofCountries(selection), after));
+      return listed ?? (await fromRows(limit, plan, selection, after));
     },
   };
 }
@@ -75,13 +86,12 @@ export function createTopQueries(
 /** `settings` returns the settings of a read with at most so many rows. */
 function readsOf(clickhouse: Reader, settings: (maxResultRows: number) => Sql) {
   return {
-    async fromRows(limit: number, plan: Plan, range: StatedRange, among: Sql, after?: AdCursor): Promise<AdCount[]> {
+    async fromRows(limit: number, plan: Plan, selection: StatedSelection, after?: AdCursor): Promise<AdCount[]> {
+      const rows = rowsOfAds(plan, selection, ofCountries(selection), false);
       return await readRows(
         clickhouse,
         AdCount,
-        statement`SELECT ad_id, sum(clicks) AS count FROM ${rowsOfAds(plan, range, among, false)}
-        GROUP BY ad_id HAVING count > 0 ${after === undefined ? noSql : sql`AND ${beyond(after)}`}
-        ORDER BY count DESC, ad_id LIMIT ${limit} ${settings(limit)}`,
+        statement`${rankedAds(rows, limit, selection, after)} ${settings(limit)}`,
       );
     },
 
@@ -89,21 +99,25 @@ function readsOf(clickhouse: Reader, settings: (maxResultRows: number) => Sql) {
      * Reads the first `depth` ads of each list. The first row has no ad_id: its bounds are the sum of the bounds of all
      * lists, at the same moment.
      */
-    async candidates(limit: number, depth: number, plan: Plan, range: StatedRange): Promise<Listed[]> {
+    async candidates(limit: number, depth: number, plan: Plan, range: StatedRange): Promise<RowOf<typeof ListedAd>[]> {
       return await readRows(
         clickhouse,
         ListedAd,
-        statement`SELECT ad_id, sum(clicks) AS listed, sum(bound) AS bounds
+        statement`SELECT ad_id, sum(counted.clicks) AS listed, sum(counted.bound) AS bounds,
+         sum(counted.duplicates) AS duplicates, sum(counted.invalid) AS invalid, sum(counted.is_untold) AS untold
        FROM (
-         SELECT ad.1 AS ad_id, ad.2 AS clicks,
-           if(length(ads) > ${depth}, ads[${depth + 1}].2, others) AS bound
+         SELECT ad.1 AS ad_id, ad.2 AS clicks, aside.1 AS duplicates, aside.2 AS invalid,
+           if(length(ads) > ${depth}, greatest(1, ads[${depth + 1}].2), others) AS bound,
+           length(beside) < length(ads) AS is_untold
          FROM ${sharded('most_clicked_ads')} FINAL
-         ARRAY JOIN arrayPushBack(arraySlice(ads, 1, ${depth}), ('', toUInt64(0))) AS ad
+         ARRAY JOIN arrayPushBack(arraySlice(ads, 1, ${depth}), ('', toUInt64(0))) AS ad,
+           arrayResize(arraySlice(beside, 1, ${depth}), least(length(ads), ${depth}) + 1) AS aside
          WHERE ${blocksWithin(plan)}
          UNION ALL
-         SELECT ad_id, clicks, toUInt64(0) AS bound
+         SELECT ad_id, toUInt64(clicks - invalid) AS clicks, duplicates, invalid, toUInt64(0) AS bound,
+           toUInt8(0) AS is_untold
          FROM ${statedRows('ad_minute', inRanges(sql`minute`, plan.rest), range)}
-       )
+       ) AS counted
        GROUP BY ad_id ORDER BY ad_id = '' DESC, toInt64(listed) - toInt64(bounds) DESC, ad_id
        LIMIT ${limit + 1} ${settings(limit + 1)}`,
       );
@@ -115,7 +129,7 @@ function readsOf(clickhouse: Reader, settings: (maxResultRows: number) => Sql) {
       return await readRows(
         clickhouse,
         AdCount,
-        statement`SELECT ad_id, sum(clicks) AS count FROM ${rows} GROUP BY ad_id ${settings(adIds.length)}`,
+        statement`SELECT ad_id, ${adSums} FROM ${rows} AS counted GROUP BY ad_id ${settings(adIds.length)}`,
       );
     },
   };

@@ -37,7 +37,10 @@ interface Minutes {
   readonly to: number;
 }
 
-export interface StatedRange extends Minutes, Stated {}
+export interface StatedRange extends Minutes, Stated {
+  /** Whether `invalid_by` is read too. It is a column of maps, so it is read only for who asks for reasons. */
+  readonly reasons?: boolean;
+}
 
 const RecountsRow = rowShape('recounts of the range', {
   visible: Type.Integer(),
@@ -146,28 +149,28 @@ const maxWaits = 40;
 const whichOf = sql`, toString(groupBitXorIf(sipHash64(minute, at, job), minute > now() - INTERVAL 300 DAY)) AS which`;
 
 /**
- * A table expression for the rows as they are stated now, with the columns of `ad_minute`. `where` may name only minute,
- * ad_id and country, which are the same in all copies of a row.
+ * A table expression for the rows as they are stated now, with the columns of `ad_minute`. It has `invalid_by` only if
+ * reasons are asked for. `where` may name only minute, ad_id and country, which are the same in all copies of a row.
  */
 export function statedRows(
   table: 'ad_minute' | 'ad_minute_by_ad',
   where: Sql,
-  { from, to, isSettled }: StatedRange,
+  { from, to, isSettled, reasons = false }: StatedRange,
 ): Sql {
-  const counted = sql`SELECT minute, ad_id, country, partition, version, clicks, duplicates, late, rules, invalid,
-      invalid_by
+  const by = reasons ? sql`, invalid_by` : noSql;
+  const counted = sql`SELECT minute, ad_id, country, partition, version, clicks, duplicates, late, rules, invalid ${by}
     FROM ${sharded(table)} FINAL WHERE ${where}`;
   if (isSettled) return sql`(${counted})`;
   return sql`(
     SELECT minute, ad_id, country, partition, newest.1 AS version, newest.2 AS clicks, newest.3 AS duplicates,
-      newest.4 AS late, newest.5 AS rules, newest.6 AS invalid, newest.7 AS invalid_by
+      newest.4 AS late, newest.5 AS rules, newest.6 AS invalid ${reasons ? sql`, newest.7 AS invalid_by` : noSql}
     FROM (
       SELECT minute, ad_id, country, partition,
-        argMax((version, clicks, duplicates, late, rules, invalid, invalid_by), version) AS newest
+        argMax((version, clicks, duplicates, late, rules, invalid ${by}), version) AS newest
       FROM (
         ${counted}
         UNION ALL
-        SELECT ${restatedColumns} FROM restatement FINAL ${restatedJoin}
+        SELECT ${restatedColumns} ${reasons ? sql`, ${restatedReasons}` : noSql} FROM restatement FINAL ${restatedJoin}
         WHERE ${where} AND ${isVisible({ from, to })}
       ) GROUP BY minute, ad_id, country, partition
     )
@@ -180,8 +183,10 @@ export function statedRows(
  */
 export const restatedColumns = sql`minute, ad_id, country, restated.1 AS partition,
   bitOr(bitShiftLeft(toUInt64(revision), 48), toUInt64(toUnixTimestamp64Milli(at))) AS version,
-  restated.2 AS clicks, restated.3 AS duplicates, restated.4 AS late, judged.1 AS rules, judged.2 AS invalid,
-  CAST(judged.3, 'Map(LowCardinality(String), UInt64)') AS invalid_by`;
+  restated.2 AS clicks, restated.3 AS duplicates, restated.4 AS late, judged.1 AS rules, judged.2 AS invalid`;
+
+/** Why clicks of the same row are invalid. */
+export const restatedReasons = sql`CAST(judged.3, 'Map(LowCardinality(String), UInt64)') AS invalid_by`;
 
 /** The columns of `restatement` that `restatedColumns` needs. Rows from before rules have nothing in `rows_judged`. */
 export const restatedJoin = sql`ARRAY JOIN rows AS restated, arrayResize(rows_judged, length(rows)) AS judged`;

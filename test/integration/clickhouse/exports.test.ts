@@ -34,14 +34,13 @@ beforeAll(async () => {
   const { clickhouse } = engine;
   await migrate(clickhouse, log);
   await clickhouse.command('SYSTEM STOP MERGES');
-  for (const table of ['ad_minute', 'ad_minute_by_ad']) {
-    await clickhouse.insert(table, minuteRows.map(row => JSON.stringify(row)).join('\n'));
-    // Enough for several pieces, in the minute that is not final.
-    await clickhouse.command(
-      `INSERT INTO ${table} SELECT toDateTime(${start / 1_000 + 180}, 'UTC'), concat('bulk-', leftPad(toString(number), 7, '0')),
-         'KR', 0, 1, 1 + number % 7, 0, 0 FROM numbers(300000)`,
-    );
-  }
+  // A view copies them to the table by ad.
+  await clickhouse.insert('ad_minute', minuteRows.map(row => JSON.stringify(row)).join('\n'));
+  // Enough for several pieces, in the minute that is not final.
+  await clickhouse.command(
+    `INSERT INTO ad_minute SELECT toDateTime(${start / 1_000 + 180}, 'UTC'), concat('bulk-', leftPad(toString(number), 7, '0')),
+       'KR', 0, 1, 1 + number % 7, 0, 0 FROM numbers(300000)`,
+  );
   await clickhouse.insert('click_raw', rawClicks.map(row => JSON.stringify(row)).join('\n'));
   const at = { watermark: now - 15_000, final_until: start + 180_000, appended_at: now };
   const none = { received: 0, counted: 0, duplicates: 0, quarantined: 0 };
@@ -157,7 +156,9 @@ describe('GET /v1/exports/ad_minutes', () => {
   it('has one header line before many pieces, and every row of them', async () => {
     const { body } = await ask(`/v1/exports/ad_minutes?${range}`, 'text/csv');
     const lines = body.trimEnd().split('\n');
-    expect(lines[0]).toBe('minute,ad_id,country,partition,clicks,duplicates,late,revision,state');
+    expect(lines[0]).toBe(
+      'minute,ad_id,country,partition,clicks,duplicates,late,revision,state,gross,net,invalid,invalid_by,rules',
+    );
     expect({ lines: lines.length, headers: lines.filter(line => line.startsWith('minute')).length }).toEqual({
       lines: 300_005,
       headers: 1,
@@ -275,7 +276,8 @@ describe('a list as CSV or NDJSON', () => {
     });
     const at = new Date(now - 15_000).toISOString();
     expect(body).toBe(
-      `rank,ad_id,count,state,pending_late,watermark\n1,"a",8,"final",0,"${at}"\n2,"b",4,"final",0,"${at}"\n`,
+      'rank,ad_id,count,gross,net,invalid,state,pending_late,watermark\n' +
+        `1,"a",8,8,8,0,"final",0,"${at}"\n2,"b",4,4,4,0,"final",0,"${at}"\n`,
     );
   });
 
@@ -298,7 +300,9 @@ describe('a list as CSV or NDJSON', () => {
 
   it('has its header line even without rows, and stays JSON by default', async () => {
     const path = `/v1/ads/a/restatements?${range}`;
-    expect((await ask(path, 'text/csv')).body).toBe('ad_id,minute,country,revision,job,reason,before,after,at\n');
+    expect((await ask(path, 'text/csv')).body).toBe(
+      'ad_id,minute,country,revision,job,reason,before,after,before_net,after_net,at\n',
+    );
     expect(JSON.parse((await ask(path)).body).restatements).toEqual([]);
   });
 

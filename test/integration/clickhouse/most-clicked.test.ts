@@ -8,6 +8,7 @@ import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import { createRollUpLoop, type RollUpLoop } from '../../../query-api/jobs/rollup/roll-up-loop.ts';
 import { noneInvalid, restateIn } from '../../support/log-into.ts';
+import { allValid } from '../../support/shown-counts.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
 const log = pino({ level: 'silent' });
@@ -74,7 +75,7 @@ function truth(end: number, window: number, added = 0): { rank: number; ad_id: s
       return { ad_id, count };
     })
     .sort((x, y) => y.count - x.count || (x.ad_id < y.ad_id ? -1 : 1))
-    .map((ad, i) => ({ rank: i + 1, ...ad }));
+    .map((ad, i) => allValid({ rank: i + 1, ...ad }));
 }
 
 describe('GET /v1/ads/most_clicked', () => {

@@ -66,18 +66,18 @@ describe('a key that was inserted more than once', () => {
     await insert(row('a', 0, 5, { version: 20, duplicates: 2, late: 1 }));
     await insert(row('a', 0, 3, { version: 10, duplicates: 9, late: 9 }));
     await insert(row('a', 0, 5, { version: 20, duplicates: 2, late: 1 }));
-    expect(await groups.totals(['a'], minutes(0, 1))).toEqual({ count: 5, duplicates: 2, late: 1 });
-    expect(await queries.popularAds(10, minutes(0, 1))).toEqual([{ ad_id: 'a', count: 5 }]);
+    expect(await groups.totals(['a'], minutes(0, 1))).toEqual({ count: 5, duplicates: 2, late: 1, invalid: 0 });
+    expect(await queries.popularAds(10, minutes(0, 1))).toEqual([{ ad_id: 'a', count: 5, duplicates: 2, invalid: 0 }]);
     expect(await groups.series(['a'], minuteMs, minutes(0, 1))).toEqual([
-      { ad_id: 'a', start, count: 5, duplicates: 2, late: 1 },
+      { ad_id: 'a', start, count: 5, duplicates: 2, late: 1, invalid: 0 },
     ]);
   });
 
   it('is gone from the top list when its highest version says zero', async () => {
     await insert(row('a', 0, 5, { version: 10 }), row('b', 0, 1));
     await insert(row('a', 0, 0, { version: 2 ** 48 }));
-    expect(await queries.popularAds(10, minutes(0, 1))).toEqual([{ ad_id: 'b', count: 1 }]);
-    expect(await groups.totals(['a'], minutes(0, 1))).toEqual({ count: 0, duplicates: 0, late: 0 });
+    expect(await queries.popularAds(10, minutes(0, 1))).toEqual([{ ad_id: 'b', count: 1, duplicates: 0, invalid: 0 }]);
+    expect(await groups.totals(['a'], minutes(0, 1))).toEqual({ count: 0, duplicates: 0, late: 0, invalid: 0 });
   });
 
   it('is told of missing clicks that a person has written off, by partition, and of no seals', async () => {
@@ -140,12 +140,14 @@ describe('a range', () => {
   it('holds its first minute and not its last, across midnight too', async () => {
     await insert(row('a', -1, 1), row('a', 0, 10), row('a', 1, 100), row('a', 2, 1_000), row('a', 3, 10_000));
     expect((await groups.totals(['a'], minutes(0, 3))).count).toBe(1_110);
-    expect(await queries.popularAds(10, minutes(0, 3))).toEqual([{ ad_id: 'a', count: 1_110 }]);
+    expect(await queries.popularAds(10, minutes(0, 3))).toEqual([
+      { ad_id: 'a', count: 1_110, duplicates: 0, invalid: 0 },
+    ]);
     expect((await groups.series(['a'], minuteMs, minutes(0, 3))).map(point => point.count)).toEqual([10, 100, 1_000]);
   });
 
   it('without rows counts nothing', async () => {
-    expect(await groups.totals(['a'], minutes(0, 1))).toEqual({ count: 0, duplicates: 0, late: 0 });
+    expect(await groups.totals(['a'], minutes(0, 1))).toEqual({ count: 0, duplicates: 0, late: 0, invalid: 0 });
     expect(await queries.popularAds(10, minutes(0, 1))).toEqual([]);
     expect(await groups.series(['a'], minuteMs, minutes(0, 1))).toEqual([]);
   });
@@ -188,8 +190,8 @@ describe('a country', () => {
     expect((await groups.totals(['a'], minutes(0, 1))).count).toBe(12);
     expect((await groups.totals(['a'], minutes(0, 1, 'DE'))).count).toBe(7);
     expect(await queries.popularAds(10, minutes(0, 1, 'KR'))).toEqual([
-      { ad_id: 'b', count: 6 },
-      { ad_id: 'a', count: 5 },
+      { ad_id: 'b', count: 6, duplicates: 0, invalid: 0 },
+      { ad_id: 'a', count: 5, duplicates: 0, invalid: 0 },
     ]);
     expect((await groups.series(['a'], minuteMs, minutes(0, 1, 'KR'))).map(point => point.count)).toEqual([5]);
   });
@@ -249,7 +251,7 @@ function topOf(rows: readonly AdMinuteRow[], limit: number, { from, to, country 
   }
   return [...counts]
     .filter(([, count]) => count > 0)
-    .map(([ad_id, count]) => ({ ad_id, count }))
+    .map(([ad_id, count]) => ({ ad_id, count, duplicates: 0, invalid: 0 }))
     .sort((a, b) => b.count - a.count || (a.ad_id < b.ad_id ? -1 : 1))
     .slice(0, limit);
 }

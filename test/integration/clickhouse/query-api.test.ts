@@ -6,6 +6,7 @@ import type { Http } from '../../../infra/http.ts';
 import { migrate } from '../../../infra/migrate.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
+import { allValid } from '../../support/shown-counts.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
 const log = pino({ level: 'silent' });
@@ -111,9 +112,7 @@ describe('GET /v1/ads/{ad_id}/aggregated_count', () => {
         ad_id: 'a',
         from: '2025-11-22T08:02:00.000Z',
         to: '2025-11-22T08:03:00.000Z',
-        count: 7,
-        duplicates: 0,
-        late: 0,
+        ...allValid({ count: 7, duplicates: 0, late: 0 }),
         source: 'counts',
         state: 'provisional',
         pending_late: 0,
@@ -154,9 +153,9 @@ describe('GET /v1/ads/popular_ads', () => {
       pending_late: 0,
       watermark: '2025-11-22T08:03:00.000Z',
       ads: [
-        { rank: 1, ad_id: 'c', count: 9 },
-        { rank: 2, ad_id: 'a', count: 7 },
-        { rank: 3, ad_id: 'b', count: 7 },
+        allValid({ rank: 1, ad_id: 'c', count: 9 }),
+        allValid({ rank: 2, ad_id: 'a', count: 7 }),
+        allValid({ rank: 3, ad_id: 'b', count: 7 }),
       ],
       next_cursor: null,
     });
@@ -177,11 +176,36 @@ describe('GET /v1/ads/{ad_id}/series', () => {
     const { body } = await get('/v1/ads/a/series?from=2025-11-22T07:59:00Z&to=2025-11-22T08:04:00Z');
     expect(body).toMatchObject({ granularity: 'minute', state: 'provisional' });
     expect(body.points).toEqual([
-      { start: '2025-11-22T07:59:00.000Z', count: 0, duplicates: 0, late: 0, state: 'final', pending_late: 0 },
-      { start: '2025-11-22T08:00:00.000Z', count: 5, duplicates: 1, late: 0, state: 'final', pending_late: 0 },
-      { start: '2025-11-22T08:01:00.000Z', count: 5, duplicates: 0, late: 1, state: 'final', pending_late: 0 },
-      { start: '2025-11-22T08:02:00.000Z', count: 7, duplicates: 0, late: 0, state: 'provisional', pending_late: 0 },
-      { start: '2025-11-22T08:03:00.000Z', count: 0, duplicates: 0, late: 0, state: 'provisional', pending_late: 0 },
+      {
+        start: '2025-11-22T07:59:00.000Z',
+        ...allValid({ count: 0, duplicates: 0, late: 0 }),
+        state: 'final',
+        pending_late: 0,
+      },
+      {
+        start: '2025-11-22T08:00:00.000Z',
+        ...allValid({ count: 5, duplicates: 1, late: 0 }),
+        state: 'final',
+        pending_late: 0,
+      },
+      {
+        start: '2025-11-22T08:01:00.000Z',
+        ...allValid({ count: 5, duplicates: 0, late: 1 }),
+        state: 'final',
+        pending_late: 0,
+      },
+      {
+        start: '2025-11-22T08:02:00.000Z',
+        ...allValid({ count: 7, duplicates: 0, late: 0 }),
+        state: 'provisional',
+        pending_late: 0,
+      },
+      {
+        start: '2025-11-22T08:03:00.000Z',
+        ...allValid({ count: 0, duplicates: 0, late: 0 }),
+        state: 'provisional',
+        pending_late: 0,
+      },
     ]);
   });
 
@@ -205,16 +229,17 @@ describe('GET /v1/ads/series', () => {
     expect(body.series).toEqual([
       {
         ad_id: null,
-        count: 28,
-        duplicates: 0,
-        late: 1,
+        ...allValid({ count: 28, duplicates: 0, late: 1 }),
         points: [
-          { start: '2025-11-22T08:01:00.000Z', count: 5, duplicates: 0, late: 1, state: 'final', pending_late: 0 },
+          {
+            start: '2025-11-22T08:01:00.000Z',
+            ...allValid({ count: 5, duplicates: 0, late: 1 }),
+            state: 'final',
+            pending_late: 0,
+          },
           {
             start: '2025-11-22T08:02:00.000Z',
-            count: 23,
-            duplicates: 0,
-            late: 0,
+            ...allValid({ count: 23, duplicates: 0, late: 0 }),
             state: 'provisional',
             pending_late: 0,
           },
@@ -246,9 +271,7 @@ describe('GET /v1/ads/series', () => {
     expect(body.previous).toEqual({
       from: '2025-11-22T08:00:00.000Z',
       to: '2025-11-22T08:01:00.000Z',
-      count: 5,
-      duplicates: 1,
-      late: 0,
+      ...allValid({ count: 5, duplicates: 1, late: 0 }),
       state: 'final',
       pending_late: 0,
     });
@@ -267,8 +290,8 @@ describe('GET /v1/ads/countries', () => {
       pending_late: 0,
       watermark: '2025-11-22T08:03:00.000Z',
       countries: [
-        { country: 'DE', count: 19, duplicates: 0, late: 0 },
-        { country: 'KR', count: 14, duplicates: 1, late: 1 },
+        { country: 'DE', ...allValid({ count: 19, duplicates: 0, late: 0 }) },
+        { country: 'KR', ...allValid({ count: 14, duplicates: 1, late: 1 }) },
       ],
     });
   });
@@ -276,8 +299,8 @@ describe('GET /v1/ads/countries', () => {
   it('groups the clicks of some ads', async () => {
     const { body } = await get(`/v1/ads/countries?ad_id=a&${range}`);
     expect(body.countries).toEqual([
-      { country: 'KR', count: 14, duplicates: 1, late: 1 },
-      { country: 'DE', count: 3, duplicates: 0, late: 0 },
+      { country: 'KR', ...allValid({ count: 14, duplicates: 1, late: 1 }) },
+      { country: 'DE', ...allValid({ count: 3, duplicates: 0, late: 0 }) },
     ]);
   });
 });
@@ -286,11 +309,8 @@ describe('GET /v1/ads', () => {
   it('finds ads by the beginning of their id, ordered by clicks, most first', async () => {
     const { body } = await get('/v1/ads?limit=2');
     expect(body).toMatchObject({ prefix: '', state: 'provisional', to: '2025-11-22T08:04:00.000Z' });
-    expect(body.ads).toEqual([
-      { ad_id: 'a', count: 17 },
-      { ad_id: 'c', count: 9 },
-    ]);
-    expect((await get('/v1/ads?prefix=b')).body.ads).toEqual([{ ad_id: 'b', count: 7 }]);
+    expect(body.ads).toEqual([allValid({ ad_id: 'a', count: 17 }, 1), allValid({ ad_id: 'c', count: 9 })]);
+    expect((await get('/v1/ads?prefix=b')).body.ads).toEqual([allValid({ ad_id: 'b', count: 7 })]);
     expect((await get('/v1/ads?prefix=ab')).body.ads).toEqual([]);
   });
 });
@@ -377,6 +397,7 @@ describe('GET /v1/status', () => {
       counted: 33,
       duplicates: 1,
       quarantined: 2,
+      ...{ gross: 34, invalid: 0, net: 33 },
       balance: 0,
       ...{ acknowledged: 38, missing: 3, unacknowledged: 1, written_off: 0 },
     });

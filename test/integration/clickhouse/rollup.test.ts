@@ -2,12 +2,16 @@
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Judged, judgedColumns, notJudged } from '../../../aggregator/ad-minute.ts';
 import type { CellChange } from '../../../aggregator/restatement.ts';
 import { migrate } from '../../../infra/migrate.ts';
 import { stepsOfRange } from '../../../query-api/http/time-zone.ts';
 import { createRollUpLoop, type RollUpLoop } from '../../../query-api/jobs/rollup/roll-up-loop.ts';
+import type { AdCount } from '../../../query-api/store/ad-counts.ts';
 import { createGroupQueries, type GroupQueries } from '../../../query-api/store/group-counts.ts';
+import { clickKinds, clicksOf } from '../../../query-api/store/net-and-gross.ts';
 import { type BlockDirectory, createBlockDirectory } from '../../../query-api/store/rollup/block-directory.ts';
+import { topOf } from '../../../query-api/store/rollup/threshold.ts';
 import { createTopQueries, type TopQueries } from '../../../query-api/store/rollup/top-lists.ts';
 import { noneInvalid, restateIn } from '../../support/log-into.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
@@ -62,15 +66,44 @@ interface Cell {
   revision: number;
 }
 
+/** Some clicks of most ads are invalid, and all clicks of one. The rules change with the hour. */
+function judgedOf({ ad_id, minute }: Pick<Cell, 'ad_id' | 'minute'>, clicks: number): Judged {
+  if (!ad_id.startsWith('ad-')) return notJudged;
+  const invalid = ad_id === 'ad-14' ? clicks : clicks % 4;
+  const rules = minute < 60 ? 1 : 2;
+  if (invalid === 0) return { rules, invalid, invalid_by: {} };
+  const bots = Math.ceil(invalid / 2);
+  const rest = invalid - bots;
+  return { rules, invalid, invalid_by: { known_bot: bots, ...(rest > 0 && { double_click: rest }) } };
+}
+
+function adOf(ad_id: string, cells: readonly Cell[]): AdCount {
+  const sum = (of: (cell: Cell) => number) => cells.reduce((total, cell) => total + of(cell), 0);
+  return {
+    ad_id,
+    count: sum(({ clicks }) => clicks),
+    duplicates: sum(({ clicks }) => clicks % 3),
+    invalid: sum(cell => judgedOf(cell, cell.clicks).invalid),
+  };
+}
+
+function reasonsOf(cells: readonly Cell[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const cell of cells)
+    for (const [reason, n] of Object.entries(judgedOf(cell, cell.clicks).invalid_by))
+      sums[reason] = (sums[reason] ?? 0) + n;
+  return sums;
+}
+
+/** As a sink does. A view copies them to the table by ad. */
 async function count(cells: readonly Cell[]): Promise<void> {
-  const rows = cells.map(({ minute, revision, ...cell }) =>
-    JSON.stringify({
-      ...{ ...cell, minute: start / 1_000 + minute * 60 },
-      ...{ partition: 0, version: 1, duplicates: cell.clicks % 3, late: 0 },
-    }),
-  );
-  await engine.clickhouse.insert('ad_minute', rows.join('\n'));
-  await engine.clickhouse.insert('ad_minute_by_ad', rows.join('\n'));
+  const lines = cells.map(cell => {
+    const { minute, ad_id, country, clicks } = cell;
+    const { rules, invalid, invalid_by } = judgedOf(cell, clicks);
+    const counted = [start / 1_000 + minute * 60, ad_id, country, 0, 1, clicks, clicks % 3, 0];
+    return JSON.stringify([...counted, rules, invalid, invalid_by]);
+  });
+  await engine.clickhouse.insert('ad_minute', lines.join('\n'), judgedColumns);
 }
 
 async function finalUntil(minute: number): Promise<void> {
@@ -102,7 +135,7 @@ function changeOf(cell: Cell, after: number): CellChange {
       after_duplicates: 0,
       ...noneInvalid,
     },
-    ...{ stated: [], rows: [{ ...counts, clicks: after }] },
+    ...{ stated: [], rows: [{ ...counts, clicks: after }], rows_judged: [judgedOf(cell, after)] },
   };
 }
 
@@ -143,17 +176,23 @@ function sumsBy(cells: readonly Cell[], key: (cell: Cell) => string): { key: str
 
 async function expectTruth(cells: readonly Cell[], range: Range, limit: number): Promise<void> {
   const own = within(cells, range);
-  const ads = sumsBy(own, ({ ad_id }) => ad_id);
-  expect(await tops.popularAds(limit, range)).toEqual(
-    ads.slice(0, limit).map(({ key, count }) => ({ ad_id: key, count })),
-  );
-  const named = ads[0]?.key ?? 'none';
-  const all = own.reduce((sum, cell) => sum + cell.clicks, 0);
-  expect((await groups.totals([], range)).count).toBe(all);
-  expect((await groups.totals([named], range)).count).toBe(ads[0]?.count ?? 0);
-  expect((await groups.countries([], range)).map(row => ({ key: row.country, count: row.count }))).toEqual(
-    sumsBy(own, ({ country }) => country),
-  );
+  const ads = [...Map.groupBy(own, ({ ad_id }) => ad_id)].map(([ad_id, ofAd]) => adOf(ad_id, ofAd));
+  for (const clicks of clickKinds)
+    expect(await tops.popularAds(limit, { ...range, clicks })).toEqual(topOf(ads, limit, clicks));
+  const named = ads[0]?.ad_id ?? 'none';
+  const { ad_id, ...sums } = adOf('', own);
+  const all = sums.count;
+  expect(await groups.totals([], range)).toEqual({ ...sums, late: 0 });
+  const reasons = { invalid_by: reasonsOf(own), ...versionsOf(own) };
+  expect(await groups.totals([], { ...range, reasons: true })).toEqual({ ...sums, late: 0, ...reasons });
+  expect({ ad_id: named, ...(await groups.totals([named], range)) }).toMatchObject(ads[0] ?? { count: 0 });
+  const ofNamed = own.filter(cell => cell.ad_id === named);
+  expect((await groups.totals([named], { ...range, reasons: true })).invalid_by).toEqual(reasonsOf(ofNamed));
+  const byCountry = [...Map.groupBy(own, ({ country }) => country)].map(([name, ofIt]) => adOf(name, ofIt));
+  const shown = (await groups.countries([], range)).map(({ country, late, ...row }) => ({ ...row, ad_id: country }));
+  expect(shown.toSorted(byId)).toEqual(byCountry.filter(row => row.count + row.duplicates > 0).toSorted(byId));
+  const nets = shown.map(row => clicksOf(row, 'net'));
+  expect(nets).toEqual(nets.toSorted((a, b) => b - a));
   const hours = sumsBy(own, ({ minute }) => String(Math.floor(minute / 60)));
   const series = (await groups.series([], hourMs, range)).filter(row => row.count > 0);
   expect(new Map(series.map(row => [(row.start - start) / hourMs, row.count]))).toEqual(
@@ -170,12 +209,19 @@ async function expectTruth(cells: readonly Cell[], range: Range, limit: number):
   expect(byMinute).toBe(all);
   const ofText = await groups.adsByText({ prefix: 'a', text: 'D-1' }, limit, range);
   expect(ofText).toEqual(await groups.adsByPrefix('ad-1', limit, range));
-  expect(ofText).toEqual(
-    ads
-      .filter(({ key }) => key.startsWith('ad-1'))
-      .slice(0, limit)
-      .map(({ key, count }) => ({ ad_id: key, count })),
-  );
+  const ofPrefix = ads.filter(ad => ad.ad_id.startsWith('ad-1'));
+  expect(ofText).toEqual(topOf(ofPrefix, limit));
+}
+
+function byId(a: AdCount, b: AdCount): number {
+  return a.ad_id < b.ad_id ? -1 : 1;
+}
+
+/** Without rows, ClickHouse says 0. */
+function versionsOf(cells: readonly Cell[]) {
+  const versions = cells.map(cell => judgedOf(cell, cell.clicks).rules);
+  if (versions.length === 0) return { rules_lowest: 0, rules_highest: 0 };
+  return { rules_lowest: Math.min(...versions), rules_highest: Math.max(...versions) };
 }
 
 const cellsOf = fc
@@ -278,7 +324,7 @@ describe('an hour and its minutes, once they are worked out', () => {
     await restate(other, 7);
     await rollUpAll();
     expect(await hours()).toHaveLength(1);
-    expect(await tops.popularAds(1, rangeOf(60, 120))).toEqual([{ ad_id: 'b', count: 7 }]);
+    expect(await tops.popularAds(1, rangeOf(60, 120))).toEqual([{ ad_id: 'b', count: 7, duplicates: 1, invalid: 0 }]);
   });
 });
 
@@ -315,7 +361,7 @@ describe('the statements that it takes', () => {
     const planned = await directory.plan(rangeOf(70, 360), { hours: true });
     expect(planned.rest).toEqual([]);
     expect(planned.hours).toEqual([{ from: start + 120 * minuteMs, to: start + 360 * minuteMs }]);
-    expect(await tops.popularAds(5, rangeOf(60, 360))).toEqual([{ ad_id: 'a', count: 1 }]);
+    expect(await tops.popularAds(5, rangeOf(60, 360))).toEqual([{ ad_id: 'a', count: 1, duplicates: 1, invalid: 0 }]);
     expect(await tops.popularAds(5, rangeOf(71, 360))).toEqual([]);
   });
 
@@ -324,6 +370,6 @@ describe('the statements that it takes', () => {
     const took = await rollUpCounted();
     expect(took.blocks).toBe(66);
     expect(took.statements).toBeLessThan(1.5 * took.blocks);
-    expect(await tops.popularAds(5, rangeOf(60, 360))).toEqual([{ ad_id: 'a', count: 5 }]);
+    expect(await tops.popularAds(5, rangeOf(60, 360))).toEqual([{ ad_id: 'a', count: 5, duplicates: 2, invalid: 0 }]);
   });
 });

@@ -134,7 +134,7 @@ describe('the order of reading', () => {
       partition_progress: () => [progress(0), progress(1, { final_until: counted ? endOfMinute : 0 })],
       ad_minute_by_ad: () => {
         counted = true;
-        return [{ count: 7, duplicates: 0, late: 0 }];
+        return [{ count: 7, duplicates: 0, late: 0, invalid: 0 }];
       },
     });
     expect((await get(`/v1/ads/a/aggregated_count?${minute}`)).body).toMatchObject({ count: 7, state: 'provisional' });
@@ -146,8 +146,8 @@ describe('as_of', () => {
   const url = `/v1/ads/a/aggregated_count?${minute}&as_of=2025-11-22T08:20:00Z`;
   it('subtracts what was added later, in the same reading of recounts', async () => {
     const answers = [
-      { count: 6, duplicates: 0, late: 6 },
-      { count: 16, duplicates: 0, late: 6 },
+      { count: 6, duplicates: 0, late: 6, invalid: 0 },
+      { count: 16, duplicates: 0, late: 6, invalid: 0 },
     ];
     const { get, asked } = await app({ ...everywhere, ad_minute_by_ad: () => [answers.shift()] });
     expect((await get(url)).body).toMatchObject({ count: 10, late: 0, state: 'final' });
@@ -173,7 +173,9 @@ describe('a number that is restated while it is read', () => {
     const { get } = await app({
       ...everywhere,
       // It becomes visible after the counts were read for the first time, and before the state was.
-      [table]: () => [{ ad_id: 'a', country: 'KR', start, count: reads++ === 0 ? 7 : 9, duplicates: 0, late: 0 }],
+      [table]: () => [
+        { ad_id: 'a', country: 'KR', start, count: reads++ === 0 ? 7 : 9, duplicates: 0, late: 0, invalid: 0 },
+      ],
       restatement: () => (reads > 0 ? [{ found: 1, ad_id: '', start }] : []),
       recounted_minute: recounts(() => reads),
     });

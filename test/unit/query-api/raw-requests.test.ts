@@ -18,8 +18,18 @@ const storedFilter = {
   updated_at: 1,
   seq: 0,
 };
-const counts = { count: 1, duplicates: 0, users: 1, differs: 0, start: now, name: 'a', n: 1, top: [[-1, 'a', 0, 1]] };
-const click = { ...counts, ad_id: 'a', country: 'KR', click_id: 'c', received_at: now, clicked_at: now };
+const counts = {
+  count: 1,
+  duplicates: 0,
+  users: 1,
+  differs: 0,
+  start: now,
+  name: 'a',
+  n: 1,
+  top: [[-1, 'a', 1, 0, 1]],
+};
+const place = { ad_id: 'a', country: 'KR', click_id: 'c', received_at: now, clicked_at: now };
+const click = { ...counts, ...place, facts: '', event_id: 'e', ms: 1, person: '', address: '' };
 const readsRaw = /click_raw/;
 
 interface Statement {

@@ -12,6 +12,7 @@ import { printed } from '../../../../query-api/cli/printed.ts';
 import { outcomeWords, quarantineText } from '../../../../query-api/cli/quarantine-text.ts';
 import { shortDuration, shortTime, styleFor } from '../../../../query-api/cli/style.ts';
 import { textTable } from '../../../../query-api/cli/text-table.ts';
+import { allValid } from '../../../support/shown-counts.ts';
 
 const bare = styleFor({ isTerminal: false, hasColour: false });
 const coloured = styleFor({ isTerminal: true, hasColour: true });
@@ -85,14 +86,14 @@ describe('text for people', () => {
     state: 'final' as const,
     pending_late: 0,
     watermark,
-    ads: [{ rank: 1, ad_id: 'ad-42', count: 1234 }],
+    ads: [{ rank: 1, ad_id: 'ad-42', count: 1234, gross: 1300, net: 1234, invalid: 60 }],
   };
 
   it('shows a top list, without marks and colours for a pipe', () => {
     expect(topText(top, bare)).toBe(
       '2025-11-22T08:26:00Z to 2025-11-22T08:27:00Z  final  watermark 2025-11-22T08:29:31.204Z\n' +
-        'rank  ad     clicks\n' +
-        '   1  ad-42    1234\n',
+        'rank  ad      net  gross  invalid\n' +
+        '   1  ad-42  1234   1300       60\n',
     );
     expect(topText({ ...top, ads: [] }, bare)).toMatch(
       /no clicks in these minutes; to see the running minute, give --from and --to\n$/,
@@ -109,9 +110,7 @@ describe('text for people', () => {
       ad_id: 'a',
       ...minute,
       source: 'counts' as const,
-      count: 5,
-      duplicates: 2,
-      late: 1,
+      ...{ count: 5, duplicates: 2, late: 1, gross: 11, net: 5, invalid: 4 },
       state: 'restated' as const,
       pending_late: 0,
       watermark,
@@ -119,16 +118,25 @@ describe('text for people', () => {
     const waiting = { ...count, ad_id: 'ad-b', state: 'final' as const, pending_late: 3 };
     expect(countsText([count, waiting], bare)).toBe(
       '2025-11-22T08:26:00Z to 2025-11-22T08:27:00Z  watermark 2025-11-22T08:29:31.204Z\n' +
-        'ad    clicks  duplicates  late  state\n' +
-        'a          5           2     1  restated\n' +
-        'ad-b       5           2     1  final  3 late clicks wait\n',
+        'ad    net  gross  invalid  duplicates  late  state\n' +
+        'a       5     11        4           2     1  restated\n' +
+        'ad-b    5     11        4           2     1  final  3 late clicks wait\n',
     );
+    const why = { invalid_by: { known_bot: 3, double_click: 1 }, rules: { lowest: 2, highest: 3 } };
+    expect(countsText([{ ...count, ...why }], bare)).toContain('known_bot 3, double_click 1 (rules 2 to 3)\n');
+    const gross = countsText([{ ...count, clicks: 'gross', count: 11 }], bare).split('\n');
+    expect(gross.slice(1, 3)).toEqual([
+      'ad  gross  net  invalid  duplicates  late  state',
+      'a      11    5        4           2     1  restated',
+    ]);
+    const raw = { ...count, source: 'raw' as const, net: null, invalid: null, late: null };
+    expect(countsText([raw], bare).split('\n')[2]).toBe('a        5    ?     11        ?           2     ?  restated');
   });
 
   it('shows a series with its ads side by side, and the sum', () => {
     const told = { state: 'provisional' as const, pending_late: 0 };
-    const point = { start: minute.from, count: 7, duplicates: 0, late: 0, ...told };
-    const counts = { count: 7, duplicates: 0, late: 0 };
+    const counts = allValid({ count: 7, duplicates: 0, late: 0 });
+    const point = { start: minute.from, ...counts, ...told };
     const series = [
       { ad_id: 'a', ...counts, points: [point] },
       { ad_id: 'b', ...counts, points: [{ ...point, count: 0, pending_late: 2 }] },
@@ -165,7 +173,8 @@ describe('text for people', () => {
 
   it('shows a status: what is unread, whether it balances, and what is not known', () => {
     const acks = { acknowledged: 10, unacknowledged: 2, missing: 0, written_off: 0 };
-    const sums = { received: 12, counted: 9, duplicates: 2, quarantined: 1, ...acks };
+    const judged = { gross: 11, invalid: 3, net: 6 };
+    const sums = { received: 12, counted: 9, duplicates: 2, quarantined: 1, ...judged, ...acks };
     const partition = {
       ...{ partition: 0, position: 40, end_offset: 45, lag_records: 5, watermark, watermark_age_ms: 3_200 },
       ...{ appended_at: watermark, final_until: minute.to, stalled_since: null, ...sums, balance: 0 },
@@ -185,7 +194,8 @@ describe('text for people', () => {
     expect(text).toContain('12 received = 9 counted + 2 duplicates + 1 quarantined  balanced');
     expect(text).toContain('no difference, compared 2025-11-22T08:27:00Z');
     expect(text).toContain('ad-hot over 4 partitions 2025-11-22T08:26:00Z to 2025-11-22T08:27:00Z');
-    expect(text).toMatch(/ 0 +40 +5 +3\.2 s +2025-11-22T08:27:00Z +12 +9 +2 +1 +0\n$/);
+    expect(text).toMatch(/ 0 +40 +5 +3\.2 s +2025-11-22T08:27:00Z +12 +9 +2 +1 +3 +0\n$/);
+    expect(text).toContain('11 gross = 2 duplicates + 3 invalid + 6 net');
     expect(text).toContain('10 - 0 missing + 2 without acknowledgement = 12 received  none missing');
     expect(text).toContain('none waits for a restatement');
     expect(text).toContain('run by a:8084 since 2025-11-22T08:26:00Z');
@@ -300,7 +310,7 @@ ad_1             8            6      -2  -0.50
   });
 
   it('shows a live event as one line, and each restatement as another', () => {
-    const ads = [{ rank: 1, ad_id: 'a', count: 5 }];
+    const ads = [allValid({ rank: 1, ad_id: 'a', count: 5 })];
     const top = { start: minute.from, state: 'provisional' as const, pending_late: 0, ads };
     const change = {
       ...{
@@ -310,8 +320,9 @@ ad_1             8            6      -2  -0.50
         revision: 1,
         job: '01K',
         reason: 'late',
-        before: 1,
-        after: 2,
+        before: 4,
+        after: 5,
+        ...{ before_net: 1, after_net: 2 },
       },
       at: watermark,
     };
@@ -326,7 +337,10 @@ ad_1             8            6      -2  -0.50
         lag_records: 0,
       },
       stalled: [],
-      ...{ clicks_per_second: 2.4, totals: { received: 1, counted: 1, duplicates: 0, quarantined: 0 } },
+      ...{
+        clicks_per_second: 2.4,
+        totals: { received: 1, counted: 1, duplicates: 0, quarantined: 0, ...{ gross: 1, invalid: 0, net: 1 } },
+      },
       ...{ pending_late: 0, minutes: [], current: top, last: top, changes: [change] },
     };
     expect(liveText(event, bare)).toBe(
@@ -375,10 +389,20 @@ it('shows what became of each copy of a click, and nothing of it moves the curso
   const copy = {
     ...{ click_id: '01A', ad_id: 'ad-1', country: 'KR', received_at: watermark, clicked_at: minute.from },
     ...{ minute: minute.from, partition: 2, outcome: 'counted' as const, reason: null, job: null },
-    state: 'final' as const,
+    ...{ state: 'final' as const, facts: [], validity: 'invalid' as const, invalid_reason: 'double_click', rules: 3 },
   };
-  const set = { ...copy, click_id: '01B', outcome: 'quarantined' as const, reason: 'future', received_at: null };
-  const unknown = { ...set, clicked_at: null, minute: null, partition: null, outcome: 'restated' as const, job: '01J' };
+  const notCounted = { validity: null, invalid_reason: null, rules: null };
+  const gone = { ...copy, ...notCounted, click_id: '01B', reason: 'future', received_at: null };
+  const set = { ...gone, outcome: 'quarantined' as const };
+  const unknown = {
+    ...set,
+    validity: 'unknown' as const,
+    clicked_at: null,
+    minute: null,
+    partition: null,
+    outcome: 'restated' as const,
+    job: '01J',
+  };
   const answer = { event_id: 'e\u001b[2J', ads: [{ ad_id: 'ad-1', copies: 3 }], copies: [copy, set, unknown] };
   const text = clickText({ ...answer, is_complete: false }, bare);
   const at = shortTime(minute.from);
@@ -388,11 +412,12 @@ it('shows what became of each copy of a click, and nothing of it moves the curso
       ...['outcome', 'state', 'ad', 'country', 'clicked', 'received', 'minute', 'partition'],
       'quarantined because',
       'counted by job',
+      'valid',
       'click id',
     ],
-    ['counted', 'final', 'ad-1', 'KR', at, watermark, at, '2', '-', '-', '01A'],
-    ['quarantined', 'final', 'ad-1', 'KR', at, '-', at, '2', 'future', '-', '01B'],
-    ['restated', 'final', 'ad-1', 'KR', '-', '-', '-', '-', 'future', '01J', '01B'],
+    ['counted', 'final', 'ad-1', 'KR', at, watermark, at, '2', '-', '-', 'no: double_click (rules 3)', '01A'],
+    ['quarantined', 'final', 'ad-1', 'KR', at, '-', at, '2', 'future', '-', '-', '01B'],
+    ['restated', 'final', 'ad-1', 'KR', '-', '-', '-', '-', 'future', '01J', 'not known', '01B'],
     [''],
   ]);
   expect(clickText({ ...answer, copies: [copy], is_complete: true }, bare)).toMatch(/: 1 copy\n/);

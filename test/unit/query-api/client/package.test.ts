@@ -90,7 +90,7 @@ describe('the package of the client', () => {
       config: loadConfig(QueryApiConfig, {}),
       clickhouse: clickHouseThatAnswers(sql => {
         if (/FROM partition_progress/.test(sql)) return [progressUpTo(endOfMinute)];
-        return /FROM ad_minute_by_ad/.test(sql) ? [{ count: 7, duplicates: 1, late: 0 }] : [];
+        return /FROM ad_minute_by_ad/.test(sql) ? [{ count: 7, duplicates: 1, late: 0, invalid: 0 }] : [];
       }),
       log: pino({ level: 'silent' }),
       now: () => endOfMinute + 120_000,

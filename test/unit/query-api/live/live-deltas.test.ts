@@ -10,6 +10,8 @@ const restatement = (minute: number, revision = 1) => ({
   reason: 'late' as const,
   before: 1,
   after: 2,
+  before_net: 1,
+  after_net: 2,
   at: minute + 200_000,
 });
 

@@ -1,0 +1,85 @@
+/**
+ * Says of each counted copy of a click whether it is valid: by the version of the rules by which its cell was judged, and
+ * by which of these rules. Where that cannot be found out, it says so instead of guessing.
+ */
+
+import type { InvalidReason, ValidityRules } from '../../ingest/validity/rules.ts';
+import type { Cell, CellQueries } from '../store/cell-clicks.ts';
+import type { Copy } from './click-trail.ts';
+import { invalidOf, needsCaps, reasonOfFacts } from './judged-clicks.ts';
+
+export interface Validity {
+  /** Null: the copy is not counted. */
+  readonly validity: 'valid' | 'invalid' | 'unknown' | null;
+  /** The rule that it breaks. */
+  readonly invalid_reason: InvalidReason | null;
+  /** The version of the rules. Null: not known, or the copy is not counted. */
+  readonly rules: number | null;
+}
+
+export interface ValidityDeps {
+  readonly cells: CellQueries;
+  /** Returns undefined when the rules of the version are not known. */
+  readonly rulesOf: (version: number) => ValidityRules | undefined;
+}
+
+/**
+ * Reading a cell may cost as much as other reads of raw clicks, and an event id is mostly one click. Of clicks in further
+ * cells only the facts are looked at.
+ */
+const cellsJudged = 5;
+
+export interface JudgedCopy extends Copy, Validity {}
+
+/** Returns the copies with their validity, in the same order. All are of one event id. */
+export async function validityOf(
+  eventId: string,
+  copies: readonly Copy[],
+  { cells, rulesOf }: ValidityDeps,
+): Promise<JudgedCopy[]> {
+  const counted = copies.filter(isCounted);
+  const found = await cells.rules(
+    [...new Set(counted.map(({ ad_id }) => ad_id))],
+    [...new Set(counted.map(({ minute }) => minute))],
+  );
+  const versions = new Map(found.map(row => [keyOf(row), row.rules]));
+  const read = new Map<string, ReadonlyMap<string, InvalidReason> | undefined>();
+  const invalidIn = async (cell: Cell, rules: ValidityRules) => {
+    const key = keyOf(cell);
+    if (!read.has(key)) {
+      const clicks = read.size < cellsJudged ? await cells.clicks(cell) : undefined;
+      read.set(key, clicks && invalidOf(clicks, rules));
+    }
+    return read.get(key);
+  };
+
+  const judge = async (copy: Copy): Promise<Validity> => {
+    if (!isCounted(copy)) return { validity: null, invalid_reason: null, rules: null };
+    const version = versions.get(keyOf(copy));
+    if (version === 0) return { validity: 'valid', invalid_reason: null, rules: 0 };
+    const rules = version === undefined ? undefined : rulesOf(version);
+    const unknown = { validity: 'unknown', invalid_reason: null, rules: version ?? null } as const;
+    if (rules === undefined || copy.facts === null) return unknown;
+    const by = (reason: InvalidReason | undefined): Validity =>
+      reason === undefined
+        ? { ...unknown, validity: 'valid' }
+        : { ...unknown, validity: 'invalid', invalid_reason: reason };
+    const byFacts = reasonOfFacts(copy.facts, rules);
+    if (byFacts !== null) return by(byFacts);
+    if (!needsCaps(copy.facts, rules)) return by(undefined);
+    const invalid = await invalidIn(copy, rules);
+    return invalid === undefined ? unknown : by(invalid.get(eventId));
+  };
+
+  const judged: JudgedCopy[] = [];
+  for (const copy of copies) judged.push({ ...copy, ...(await judge(copy)) });
+  return judged;
+}
+
+function isCounted({ outcome }: Copy): boolean {
+  return outcome === 'counted' || outcome === 'restated';
+}
+
+function keyOf({ ad_id, country, minute }: Cell): string {
+  return `${minute} ${country} ${ad_id}`;
+}

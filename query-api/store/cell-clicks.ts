@@ -1,0 +1,92 @@
+/** SQL of what is known about the validity of single clicks: the rules of their cells, and the clicks of one cell. */
+
+import { Type } from 'typebox';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
+import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
+import { sql, statement } from '../../infra/clickhouse/sql.ts';
+import { minuteMs } from '../time/time-range.ts';
+import { within } from './ad-counts.ts';
+import { clickedWithin } from './jobs/recount-rows.ts';
+import { received } from './raw-counts.ts';
+import { type RowOf, readRows, rowShape } from './sql/read-rows.ts';
+import { settingsOf } from './sql/read-settings.ts';
+import { statedRows } from './sql/stated-rows.ts';
+
+/** An ad and a country in a minute (epoch ms). */
+export interface Cell {
+  readonly ad_id: string;
+  readonly country: string;
+  readonly minute: number;
+}
+
+const CellRules = rowShape('rules of cells', {
+  ad_id: Type.String(),
+  country: Type.String(),
+  minute: Type.Integer(),
+  rules: Type.Integer(),
+});
+export type CellRules = RowOf<typeof CellRules>;
+
+const CellClickRow = rowShape('clicks of a cell', {
+  event_id: Type.String(),
+  ms: Type.Integer(),
+  /** Letters, as in its line. */
+  facts: Type.String(),
+  person: Type.String(),
+  address: Type.String(),
+});
+export type CellClickRow = RowOf<typeof CellClickRow>;
+
+/** A cell with more clicks is not judged click by click. */
+export const cellClicksRead = 100_000;
+
+export type CellQueries = ReturnType<typeof createCellQueries>;
+
+export function createCellQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
+  return {
+    /** Returns by which version of the rules the counted clicks of these ads and minutes (epoch ms) were judged. */
+    async rules(adIds: readonly string[], minutes: readonly number[]): Promise<CellRules[]> {
+      if (adIds.length === 0) return [];
+      const range = { from: Math.min(...minutes), to: Math.max(...minutes) + minuteMs, isSettled: false };
+      const where = sql`${within({ ...range, country: undefined })} AND ad_id IN ${adIds}
+        AND toUnixTimestamp(minute) IN ${minutes.map(ms => ms / 1_000)}`;
+      return await readRows(
+        clickhouse,
+        CellRules,
+        statement`SELECT ad_id, country, toUnixTimestamp(m) * 1000 AS minute, version AS rules FROM (
+           SELECT ad_id, country::String AS country, counted.minute AS m, max(counted.rules) AS version
+           FROM ${statedRows('ad_minute_by_ad', where, range)} AS counted GROUP BY ad_id, country, m
+         ) ${settingsOf(cellsRead, timeoutMs)}`,
+      );
+    },
+
+    /**
+     * Returns the clicks of a cell in the order of their time and then their event id, each once, or undefined when
+     * there are more than `cellClicksRead`. What a click says is what its first copy says. The person is the user id, or
+     * without one the user agent, at an address (ingest/validity/rules.ts).
+     */
+    async clicks({ ad_id, country, minute }: Cell): Promise<CellClickRow[] | undefined> {
+      const clicked = clickedWithin({ from: minute, to: minute + minuteMs });
+      const rows = await readRows(
+        clickhouse,
+        CellClickRow,
+        statement`SELECT event_id, first.1 - ${minute} AS ms, first.3 AS facts,
+           multiIf(first.4 != '', toString(sipHash64(1, first.5, first.4)),
+             first.5 != '' AND first.6 != '', toString(sipHash64(2, first.5, first.6)), '') AS person,
+           if(first.5 = '', '', toString(sipHash64(first.5))) AS address
+         FROM (
+           SELECT event_id, argMin(
+               (toUnixTimestamp64Milli(clicked_at), country, facts, user_id, ip, user_agent), ${received}
+             ) AS first
+           FROM ${sharded('click_raw')} FINAL WHERE ${clicked} AND ad_id = ${ad_id} GROUP BY event_id
+         ) WHERE first.2 = ${country} ORDER BY ms, event_id LIMIT ${cellClicksRead + 1}
+         ${settingsOf(cellClicksRead + 1, timeoutMs, { max_memory_usage: maxMemoryBytes })}`,
+      );
+      return rows.length > cellClicksRead ? undefined : rows;
+    },
+  };
+}
+
+/** As many as a trail may list copies of, in all countries that a click may have. */
+const cellsRead = 1_000_000;
+const maxMemoryBytes = 2 ** 30;
