@@ -8,6 +8,7 @@ import { zoomTo } from './address.js';
 import { barsOf, dotRestated, hatch, spanned } from './chart-bars.js';
 import { h } from './dom.js';
 import { compact, local, number, shownZone, utc } from './format.js';
+import { besideText } from './parts/net-and-gross.js';
 import { stateMark, stateText, words } from './parts/state-mark.js';
 import { giveRows } from './parts/take.js';
 import uPlot from './uplot/uPlot.esm.js';
@@ -192,7 +193,8 @@ function showTip(plot, shown, tip) {
   tip.replaceChildren(
     h('div', {}, spanText(point)),
     h('div', { class: 'muted' }, utc(point.from)),
-    h('div', {}, h('b', {}, number(point.count)), ' clicks'),
+    h('div', {}, h('b', {}, number(point.count)), ' clicks, net'),
+    h('div', { class: 'muted' }, besideText(point)),
     h('div', { class: 'muted' }, `${number(point.duplicates)} duplicates, ${number(point.late)} late`),
     stateText(point.state, point.pending_late),
   );
@@ -209,10 +211,10 @@ function spanText({ from, until }) {
 /** @param {readonly Bar[]} points */
 function rowsOf(points) {
   return {
-    columns: ['from', 'to', 'clicks', 'duplicates', 'late', 'state', 'late clicks waiting'],
-    rows: points.map(({ from, until, count, duplicates, late, state, pending_late }) => [
+    columns: ['from', 'to', 'net', 'gross', 'invalid', 'duplicates', 'late', 'state', 'late clicks waiting'],
+    rows: points.map(({ from, until, count, gross, invalid, duplicates, late, state, pending_late }) => [
       ...[from, until].map(ms => new Date(ms).toISOString()),
-      ...[count, duplicates, late, state, pending_late],
+      ...[count, gross, invalid, duplicates, late, state, pending_late],
     ]),
   };
 }
@@ -237,12 +239,14 @@ function tableOf(points) {
             h('time', { datetime: point.start, title: utc(point.from) }, spanText(point)),
           ),
         ),
-        ...[point.count, point.duplicates, point.late].map(value => h('td', { class: 'num' }, number(value))),
+        ...[point.count, point.gross, point.invalid, point.duplicates, point.late].map(value =>
+          h('td', { class: 'num' }, number(value)),
+        ),
         h('td', {}, stateMark(point.state, point.pending_late)),
       ),
     );
-    const heads = ['Time', 'Clicks', 'Duplicates', 'Late', 'State'];
-    const head = heads.map((text, i) => h('th', { scope: 'col', class: i > 0 && i < 4 ? 'num' : undefined }, text));
+    const heads = ['Time', 'Clicks, net', 'Gross', 'Invalid', 'Duplicates', 'Late', 'State'];
+    const head = heads.map((text, i) => h('th', { scope: 'col', class: i > 0 && i < 6 ? 'num' : undefined }, text));
     body.replaceChildren(h('table', {}, h('thead', {}, h('tr', {}, head)), h('tbody', {}, rows.reverse())));
   };
   const details = h('details', { class: 'table' }, h('summary', {}, 'As a table'), body);

@@ -57,6 +57,8 @@ const columns = [
   { head: 'Before', isNumber: true, value: row => row.before },
   { head: 'After', isNumber: true, value: row => row.after },
   changeColumn,
+  { head: 'Net before', isNumber: true, value: row => row.before_net },
+  { head: 'Net after', isNumber: true, value: row => row.after_net },
   { head: 'Reason', value: row => row.reason, cell: row => h('span', { class: 'tag warn' }, row.reason) },
   { head: 'Restated at', value: row => row.at, cell: row => timeElement(row.at) },
   {

@@ -13,8 +13,9 @@ import { createTiles } from './tiles.js';
 
 export function createAdTiles() {
   return createTiles('In the range', {
-    count: 'Clicks',
-    duplicates: 'Duplicates, not counted',
+    count: 'Clicks, net',
+    invalid: 'Invalid, not billed',
+    duplicates: 'Duplicates, not billed',
     late: 'Late, counted',
     restated: 'Added by restatements',
     waiting: 'Late, waiting',

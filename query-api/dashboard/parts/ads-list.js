@@ -146,5 +146,7 @@ const columnsOf = address => [
     value: row => row.ad_id,
     cell: row => h('a', { class: 'mono', href: hrefOf({ ...address, view: 'ad', ad: row.ad_id }) }, row.ad_id),
   },
-  { head: 'Clicks', isNumber: true, value: row => row.count },
+  { head: 'Clicks, net', isNumber: true, value: row => row.count },
+  { head: 'Gross', isNumber: true, value: row => row.gross },
+  { head: 'Invalid', isNumber: true, value: row => row.invalid },
 ];

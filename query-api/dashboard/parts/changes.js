@@ -15,8 +15,10 @@ export function createChanges() {
   /** @type {LiveEvent['changes']} */
   let shown = [];
   giveRows(list, () => ({
-    columns: ['minute', 'ad', 'country', 'before', 'after', 'reason', 'at'],
-    rows: shown.map(row => [row.minute, row.ad_id, row.country, row.before, row.after, row.reason, row.at]),
+    columns: ['minute', 'ad', 'country', 'before', 'after', 'net before', 'net after', 'reason', 'at'],
+    rows: shown.map(({ minute, ad_id, country, before, after, before_net, after_net, reason, at }) => [
+      ...[minute, ad_id, country, before, after, before_net, after_net, reason, at],
+    ]),
   }));
   const since = `seen since ${local(Date.now(), 'seconds')}`;
   const card = createCard({
@@ -47,14 +49,18 @@ export function createChanges() {
 }
 
 /** @param {LiveEvent['changes'][number]} change */
-function shownChange({ minute, ad_id, country, before, after, reason }) {
+function shownChange({ minute, ad_id, country, before, after, before_net, after_net, reason }) {
   return h(
     'li',
     {},
     timeElement(minute),
     h('a', { class: 'mono', href: hrefOf({ view: 'ad', ad: ad_id }) }, ad_id),
     h('span', { class: 'muted' }, country),
-    h('span', { class: 'push' }, `${number(before)} → ${number(after)}`),
-    h('span', { class: 'tag warn' }, `${signed(after - before)} ${reason}`),
+    h(
+      'span',
+      { class: 'push', title: `Net clicks. With invalid ones: ${number(before)} → ${number(after)}` },
+      `${number(before_net)} → ${number(after_net)}`,
+    ),
+    h('span', { class: 'tag warn' }, `${signed(after_net - before_net)} ${reason}`),
   );
 }

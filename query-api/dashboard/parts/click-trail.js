@@ -7,6 +7,7 @@ import { timeElement } from '../format.js';
 import { may } from '../session.js';
 import { createCard } from './card.js';
 import { lacking } from './lacking.js';
+import { ruleText } from './net-and-gross.js';
 import { reasonText } from './outcomes.js';
 import { stateMark } from './state-mark.js';
 import { tableOf } from './table.js';
@@ -83,7 +84,24 @@ function notesOf(ads, isComplete) {
   return notes.length === 0 ? '' : h('p', { class: 'notice' }, notes.join(' '));
 }
 
-/** @type {Column<Answer<'GET', `/v1/clicks/${string}`>['copies'][number]>[]} */
+/** @typedef {Answer<'GET', `/v1/clicks/${string}`>['copies'][number]} Copy */
+
+/** Whether it is in the net count, or by which rule it is not. @param {Copy} copy */
+function billedText({ validity, invalid_reason }) {
+  if (validity === 'invalid') return `no, ${ruleText(invalid_reason ?? '')}`;
+  return validity === null ? '' : { valid: 'yes', unknown: 'not known' }[validity];
+}
+
+/** @param {Copy} copy */
+function billedAttributes({ validity, rules }) {
+  if (validity === null) return {};
+  const title = rules
+    ? `By version ${rules} of the rules of invalid clicks`
+    : 'No rules of invalid clicks were applied';
+  return { class: `tag ${{ valid: 'good', invalid: 'bad', unknown: '' }[validity]}`, title };
+}
+
+/** @type {Column<Copy>[]} */
 const columns = [
   {
     head: 'Outcome',
@@ -91,6 +109,7 @@ const columns = [
     cell: copy => h('span', { class: `tag ${kinds[copy.outcome]}` }, copy.outcome),
   },
   { head: 'Reason', value: copy => copy.reason, cell: copy => reasonText(copy.reason ?? '') },
+  { head: 'Billed', value: billedText, cell: copy => h('span', billedAttributes(copy), billedText(copy)) },
   {
     head: 'Ad',
     value: copy => copy.ad_id,

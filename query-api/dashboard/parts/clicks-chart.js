@@ -7,6 +7,7 @@ import { queryOf, rangeOf } from '../range.js';
 import { mergeLive } from '../series.js';
 import { createCard } from './card.js';
 import { comparison } from './comparison.js';
+import { grossText } from './net-and-gross.js';
 import { stateMark } from './state-mark.js';
 
 /** @import { Address } from '../address.js' */
@@ -15,7 +16,7 @@ import { stateMark } from './state-mark.js';
 /** @import { Card } from './card.js' */
 /** @import { Tiles } from './tiles.js' */
 
-/** @param {{ address(): Address, readonly tiles: Tiles<'count' | 'duplicates' | 'late'> }} options */
+/** @param {{ address(): Address, readonly tiles: Tiles<'count' | 'invalid' | 'duplicates' | 'late'> }} options */
 export function createClicksChart({ address, tiles }) {
   /** @type {Series | undefined} */
   let series;
@@ -25,7 +26,7 @@ export function createClicksChart({ address, tiles }) {
   const card = createCard({
     title: 'Clicks',
     actions: [legend()],
-    fills: [tiles.part(['count', 'duplicates', 'late']), chart],
+    fills: [tiles.part(['count', 'invalid', 'duplicates', 'late']), chart],
     holds: chart.element,
     takes: 'clicks',
     async load(signal) {
@@ -70,19 +71,25 @@ export function createClicksChart({ address, tiles }) {
 }
 
 /**
- * @param {Tiles<'count' | 'duplicates' | 'late'>} tiles
+ * @param {Tiles<'count' | 'invalid' | 'duplicates' | 'late'>} tiles
  * @param {readonly Point[]} points
  * @param {Series['previous']} previous
  */
 function showSums(tiles, points, previous) {
-  /** @param {'count' | 'duplicates' | 'late' | 'pending_late'} field */
+  /** @param {'count' | 'gross' | 'invalid' | 'duplicates' | 'late' | 'pending_late'} field */
   const sum = field => points.reduce((total, point) => total + (point[field] ?? 0), 0);
-  const [count, duplicates, late] = [sum('count'), sum('duplicates'), sum('late')];
-  tiles.count('count', count, [stateMark(stateOf(points), sum('pending_late')), comparison(count, previous)]);
-  tiles.count('duplicates', duplicates, `${shareOf(duplicates, count + duplicates)} of clicks and duplicates`);
+  const [count, gross, invalid] = [sum('count'), sum('gross'), sum('invalid')];
+  const [duplicates, late] = [sum('duplicates'), sum('late')];
+  const state = stateMark(stateOf(points), sum('pending_late'));
+  tiles.count('count', count, [grossText({ gross, invalid }), state, comparison(count, previous)]);
+  tiles.count('duplicates', duplicates, `${shareOf(duplicates, gross)} of gross`);
+  // Raw clicks say neither.
   const isKnown = points.every(point => point.late !== null);
-  if (isKnown) tiles.count('late', late, `${shareOf(late, count)} of clicks`);
-  else tiles.count('late', null, 'not known for this filter');
+  if (isKnown) {
+    tiles.count('invalid', invalid, `${shareOf(invalid, gross)} of gross`);
+    tiles.count('late', late, `${shareOf(late, gross - duplicates)} of clicks`);
+  } else
+    for (const key of /** @type {const} */ (['invalid', 'late'])) tiles.count(key, null, 'not known for this filter');
 }
 
 /** A sum is as final as the least final of its points. @param {readonly Point[]} points */

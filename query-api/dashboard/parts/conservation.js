@@ -56,6 +56,7 @@ export function createConservation() {
           ),
         ),
         acknowledgedLine(lines),
+        billingLine(lines),
         lateLine(late, uncounted),
         rowsLine(rows),
         ...(rows?.differences.length ? [tableOf('Lines that differ', differenceColumns, rows.differences)] : []),
@@ -83,6 +84,21 @@ function acknowledgedLine({ acknowledged, unacknowledged, missing, written_off }
     h('span', { class: `tag ${mark}` }, text),
     h('span', { class: 'muted' }, `${number(unacknowledged)} more received, without an acknowledgement in the log`),
     written_off > 0 ? h('span', { class: 'muted' }, `${number(written_off)} written off`) : '',
+  );
+}
+
+/**
+ * What is billed of all clicks.
+ * @param {Pick<Conservation, 'gross' | 'duplicates' | 'invalid' | 'net'>} lines
+ */
+function billingLine({ gross, duplicates, invalid, net }) {
+  const adds = gross === duplicates + invalid + net;
+  const text = `${number(gross)} gross clicks ${adds ? '=' : '≠'} ${number(duplicates)} duplicates + ${number(invalid)} invalid + ${number(net)} net`;
+  return h(
+    'p',
+    { class: 'rows', 'data-billing': adds ? 'ok' : 'differs' },
+    h('span', {}, text),
+    h('span', { class: 'muted' }, 'as counted live; net clicks are billed'),
   );
 }
 

@@ -21,7 +21,7 @@ export function createCountries({ address, offer, adId = () => undefined, width 
   const ranks = createRanks({
     label: 'Clicks by country',
     moreTitle: 'Share of the clicks of all countries',
-    columns: ['country', 'clicks'],
+    columns: ['country', 'net'],
     nameOf: countryName,
     hrefOf: country => hrefOf({ ...address(), country: address().country === country ? undefined : country }),
   });
@@ -42,9 +42,9 @@ export function createCountries({ address, offer, adId = () => undefined, width 
       const all = countries.reduce((sum, row) => sum + row.count, 0);
       /** @param {number} count */
       const share = count => `${((100 * count) / Math.max(1, all)).toFixed(1)} %`;
-      const items = countries.map(({ country, count }) => ({
-        ...{ key: country, count, more: share(count) },
-        isChosen: country === address().country,
+      const items = countries.map(row => ({
+        ...{ key: row.country, count: row.count, clicks: row, more: share(row.count) },
+        isChosen: row.country === address().country,
       }));
       more.hidden = items.length <= listed;
       more.textContent = areAll ? `Show the first ${listed}` : `Show all ${number(items.length)}`;

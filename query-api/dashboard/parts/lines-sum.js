@@ -10,9 +10,9 @@ import { h } from '../dom.js';
 import { counted, number } from '../format.js';
 
 /**
- * The numbers of one ad. `count` and `duplicates` are those of the answer; `added` and `addedDuplicates` are the part of them
+ * The numbers of one ad. `count` are distinct clicks, of which `invalid` are invalid. `count` and `duplicates` are those of the answer; `added` and `addedDuplicates` are the part of them
  * that restatements have added. `restated`, `waiting` and `never` are lines in quarantine, by their outcome.
- * @typedef {{ readonly isFiltered?: boolean, readonly count?: number, readonly duplicates?: number,
+ * @typedef {{ readonly isFiltered?: boolean, readonly count?: number, readonly invalid?: number | null, readonly duplicates?: number,
  *   readonly added?: number, readonly addedDuplicates?: number, readonly restated?: number, readonly waiting?: number,
  *   readonly never?: number }} Numbers
  */
@@ -27,7 +27,8 @@ export function createLinesSum() {
     if (sum === undefined) return;
     const { lines, clicks, copies, lateCopies, waiting, never } = sum;
     const late = lateCopies > 0 ? ` (${number(lateCopies)} of them arrived too late)` : '';
-    element.textContent = `${counted(lines, 'line', 'lines')} received for this ad and range = ${counted(clicks, 'click', 'clicks')} + ${counted(copies, 'duplicate', 'duplicates')}${late} + ${number(waiting)} waiting for a restatement + ${number(never)} not counted.`;
+    const invalid = known.invalid ? ` (${number(known.invalid)} of them invalid)` : '';
+    element.textContent = `${counted(lines, 'line', 'lines')} received for this ad and range = ${counted(clicks, 'click', 'clicks')}${invalid} + ${counted(copies, 'duplicate', 'duplicates')}${late} + ${number(waiting)} waiting for a restatement + ${number(never)} not counted.`;
   };
   return {
     element,

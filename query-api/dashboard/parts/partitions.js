@@ -89,5 +89,7 @@ const columns = [
   { head: 'Counted', isNumber: true, value: row => row.counted },
   { head: 'Duplicates', isNumber: true, value: row => row.duplicates },
   { head: 'Quarantined', isNumber: true, value: row => row.quarantined },
+  { head: 'Invalid', isNumber: true, value: row => row.invalid },
+  { head: 'Net', isNumber: true, value: row => row.net },
   { head: 'Missing', isNumber: true, value: row => row.missing },
 ];

@@ -1,10 +1,13 @@
 /** A top list whose rows move to their new places. */
 import { h, setText } from '../dom.js';
-import { number } from '../format.js';
+import { compact, number } from '../format.js';
+import { besideText } from './net-and-gross.js';
 import { giveRows } from './take.js';
 
+/** @import { Clicks } from './net-and-gross.js' */
+
 /**
- * @typedef {{ readonly key: string, readonly count: number, readonly more?: string, readonly isChosen?: boolean }} Rank
+ * @typedef {{ readonly key: string, readonly count: number, readonly clicks?: Clicks, readonly more?: string, readonly isChosen?: boolean }} Rank
  */
 
 /**
@@ -26,8 +29,8 @@ export function createRanks({ label, columns, hrefOf, nameOf = key => key, isMon
   /** @type {readonly Rank[]} */
   let shown = [];
   giveRows(list, () => ({
-    columns: ['rank', ...columns],
-    rows: shown.map(({ key, count }, i) => [i + 1, key, count]),
+    columns: ['rank', ...columns, 'gross', 'invalid'],
+    rows: shown.map(({ key, count, clicks }, i) => [i + 1, key, count, clicks?.gross ?? null, clicks?.invalid ?? null]),
   }));
   const calm = matchMedia('(prefers-reduced-motion: reduce)');
 
@@ -37,6 +40,7 @@ export function createRanks({ label, columns, hrefOf, nameOf = key => key, isMon
       rank: h('span', { class: 'rank' }),
       name: h(hrefOf ? 'a' : 'span', { class: `name ${isMono ? 'mono' : ''}`, title: nameOf(key) }),
       count: h('span', { class: 'count' }),
+      gross: h('span', { class: 'gross' }),
       more: h('span', { class: 'more', title: moreTitle }),
     };
     parts.name.append(nameOf(key));
@@ -59,11 +63,12 @@ export function createRanks({ label, columns, hrefOf, nameOf = key => key, isMon
         row.element.remove();
         rows.delete(key);
       }
-      for (const [i, { key, count, more = '', isChosen = false }] of items.entries()) {
+      for (const [i, { key, count, clicks, more = '', isChosen = false }] of items.entries()) {
         const row = rows.get(key) ?? rowOf(key);
         rows.set(key, row);
         setText(row.rank, String(i + 1));
         setText(row.count, number(count));
+        showGross(row, count, clicks);
         setText(row.more, more);
         // The link holds the current range and filter, so it changes with them.
         if (hrefOf) row.name.setAttribute('href', hrefOf(key));
@@ -75,6 +80,17 @@ export function createRanks({ label, columns, hrefOf, nameOf = key => key, isMon
       if (!calm.matches) for (const [key, row] of rows) move(row.element, wasAt.get(key));
     },
   };
+}
+
+/**
+ * Mostly net and gross are equal, or nearly so. What differs is shown, and the exact numbers are in the title.
+ * @param {{ readonly count: HTMLElement, readonly gross: HTMLElement }} row
+ * @param {number} net
+ * @param {Clicks | undefined} clicks
+ */
+function showGross(row, net, clicks) {
+  setText(row.gross, clicks && clicks.gross !== net ? `of ${compact(clicks.gross)}` : '');
+  row.count.title = row.gross.title = clicks ? besideText(clicks) : '';
 }
 
 /** @param {HTMLElement} element @param {number | undefined} from */

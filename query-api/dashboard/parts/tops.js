@@ -27,7 +27,7 @@ const listed = 12;
 export function createTops(address) {
   const ranks = createRanks({
     label: 'Top ads',
-    columns: ['ad', 'clicks'],
+    columns: ['ad', 'net'],
     isMono: true,
     hrefOf: ad => hrefOf({ ...address(), view: 'ad', ad }),
     moreTitle: 'Share of all clicks of the minute',
@@ -54,7 +54,9 @@ export function createTops(address) {
       const all = minute && event?.minutes.find(point => point.start === minute.start)?.count;
       /** @param {number} count */
       const share = count => (all ? `${((100 * count) / all).toFixed(1)} %` : '');
-      ranks.show(ads.slice(0, listed).map(({ ad_id, count }) => ({ key: ad_id, count, more: share(count) })));
+      ranks.show(
+        ads.slice(0, listed).map(ad => ({ key: ad.ad_id, count: ad.count, clicks: ad, more: share(ad.count) })),
+      );
       return ads.length === 0 ? undefined : ranks.element;
     },
   });

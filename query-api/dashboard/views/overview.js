@@ -28,8 +28,9 @@ export function mount(root) {
   const firstClick = createFirstClick();
   const tiles = createTiles('Now and in the range', {
     rate: 'Clicks per second',
-    count: 'Clicks',
-    duplicates: 'Duplicates, not counted',
+    count: 'Clicks, net',
+    invalid: 'Invalid, not billed',
+    duplicates: 'Duplicates, not billed',
     late: 'Late, counted',
     lag: 'Watermark age',
     unread: 'Unread records',
