@@ -3961,6 +3961,65 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/ingest/spool/spool.test.ts',
     edits: [['      await this.#endFile();\n      batch.written.reject', '      batch.written.reject']],
   },
+  {
+    name: 'net-shown-as-gross',
+    bug: 'a list shows gross clicks as its count although net clicks are asked for: invalid clicks are billed',
+    file: 'query-api/answers/readings.ts',
+    integration: 'test/integration/clickhouse/invalid-clicks.test.ts',
+    edits: [
+      [
+        'shownClicksOf({ ...ad, invalid: ad.invalid ?? null }, clicks)',
+        "shownClicksOf({ ...ad, invalid: ad.invalid ?? null }, 'gross')",
+      ],
+    ],
+  },
+  {
+    name: 'cursor-of-another-order',
+    bug: 'the next page of a list of gross clicks begins where net clicks say: ads are listed twice, or never',
+    file: 'query-api/store/ad-counts.ts',
+    integration: 'test/integration/clickhouse/invalid-clicks.test.ts',
+    edits: [['beyond(after, kind)', 'beyond(after, kindOf.net)']],
+  },
+  {
+    name: 'roll-up-forgets-invalid',
+    bug: 'the lists of the roll-up are made of all clicks: a long range has another top list than its minutes',
+    file: 'query-api/store/rollup/roll-up.ts',
+    integration: 'test/integration/clickhouse/rollup.test.ts',
+    edits: [['toInt64(sum(clicks)) - toInt64(sum(invalid)) AS net', 'toInt64(sum(clicks)) AS net']],
+  },
+  {
+    name: 'trail-by-the-newest-rules',
+    bug: 'the trail judges a click by the newest rules, not by those by which it was counted',
+    file: 'query-api/routes/clicks/click-audit.ts',
+    integration: 'test/integration/clickhouse/invalid-clicks.test.ts',
+    edits: [['routing?.versions.find(known => known.version === version)?.rules', 'routing?.versions.at(-1)?.rules']],
+  },
+  {
+    name: 'trail-names-another-rule',
+    bug: 'the trail looks at robots before the list of those that are refused: it names another reason than the counts',
+    file: 'query-api/answers/judged-clicks.ts',
+    unit: 'test/unit/query-api/judged-clicks.test.ts',
+    edits: [
+      [
+        "  ['denied', facts.denied],\n  ['known_bot', facts.bot],",
+        "  ['known_bot', facts.bot],\n  ['denied', facts.denied],",
+      ],
+    ],
+  },
+  {
+    name: 'tag-without-clicks',
+    bug: 'an answer does not say which clicks it counts: with equal numbers the tags of two questions are equal',
+    file: 'query-api/http/asked-clicks.ts',
+    integration: 'test/integration/clickhouse/invalid-clicks.test.ts',
+    edits: [['return clicks === undefined ? {} : { clicks };', 'return {};']],
+  },
+  {
+    name: 'gross-does-not-add-up',
+    bug: 'the net clicks of a partition contain the invalid ones: gross is not duplicates + invalid + net',
+    file: 'query-api/answers/pipeline-status.ts',
+    unit: 'test/unit/query-api/invalid-status.test.ts',
+    edits: [["net: clicksOf({ ...row, count: row.counted }, 'net'),", 'net: row.counted,']],
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {
