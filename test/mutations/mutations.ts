@@ -3925,9 +3925,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a click has the time at which its link was loaded: a reload in another minute is a second click',
     file: 'ingest/links/link-check.ts',
     unit: 'test/unit/ingest/links/link-route.test.ts',
-    edits: [
-      ['eventId: link.eventId, clickedAt, destination }', 'eventId: link.eventId, clickedAt: now, destination }'],
-    ],
+    edits: [['eventId: link.eventId, clickedAt, destination,', 'eventId: link.eventId, clickedAt: now, destination,']],
   },
   {
     name: 'link-redirect-before-the-spool',
