@@ -62,7 +62,14 @@ export function w3cFormat(header: string | undefined): Format {
     const { date, time } = columns;
     const query = columns['cs-uri-query'] === undefined ? '' : `?${columns['cs-uri-query']}`;
     const url = columns['cs-uri-stem'] === undefined ? columns['cs-uri'] : `${columns['cs-uri-stem']}${query}`;
-    return { columns: { ...columns, url, clicked_at: date && time ? `${date}T${time}Z` : undefined } };
+    const agent = columns[agentColumn];
+    return {
+      columns: {
+        ...columns,
+        ...(typeof agent === 'string' && { [agentColumn]: withBlanks(agent) }),
+        ...{ url, clicked_at: date && time ? `${date}T${time}Z` : undefined },
+      },
+    };
   };
   return {
     ...lineFormat(rowOf),
@@ -73,6 +80,17 @@ export function w3cFormat(header: string | undefined): Format {
 }
 
 const fieldsDirective = '#Fields:';
+const agentColumn = 'cs(User-Agent)';
+
+/** No blank can stand in a cell: CloudFront writes it as `%20`, and IIS as `+`. */
+function withBlanks(userAgent: string): string {
+  if (!/%20/.test(userAgent)) return userAgent.replaceAll('+', ' ');
+  try {
+    return decodeURIComponent(userAgent);
+  } catch {
+    return userAgent;
+  }
+}
 
 function w3cNames(fields: string | undefined): readonly string[] | undefined {
   return fields?.slice(fieldsDirective.length).trim().split(/\s+/);

@@ -5,6 +5,12 @@
  */
 export const clickColumns = [
   ...['click_id', 'event_id', 'ad_id', 'clicked_at', 'received_at', 'country', 'user_id', 'ip'],
+  ...['facts', 'user_agent', 'referrer'],
+] as const;
+
+/** The columns of exports from before clicks had facts. */
+export const earlierClickColumns = [
+  ...['click_id', 'event_id', 'ad_id', 'clicked_at', 'received_at', 'country', 'user_id', 'ip'],
 ] as const;
 
 /** The columns of exports that did not yet contain what had become of a line. */

@@ -4,14 +4,15 @@
  * it.
  */
 import { unknownCountry } from '../country.ts';
-import { clickColumns, earlierQuarantineColumns, quarantineColumns } from './exported-columns.ts';
+import { facts as allFacts, factsIn } from '../validity/facts.ts';
+import { clickColumns, earlierClickColumns, earlierQuarantineColumns, quarantineColumns } from './exported-columns.ts';
 import type { Columns, Row } from './format.ts';
 
 export type ExportKind = 'clicks' | 'quarantine';
 
 /** Returns undefined for a file that is not one of our exports, or was changed. */
 export function kindOf(columns: readonly string[]): ExportKind | undefined {
-  if (areSame(columns, clickColumns)) return 'clicks';
+  if ([clickColumns, earlierClickColumns].some(ours => areSame(columns, ours))) return 'clicks';
   const areLines = [quarantineColumns, earlierQuarantineColumns].some(ours => areSame(columns, ours));
   return areLines ? 'quarantine' : undefined;
 }
@@ -22,7 +23,9 @@ export function exportedRow(kind: ExportKind, columns: Columns): Row {
   const given = Object.entries(columns).filter(
     ([column, value]) => value !== '' && !(column === 'country' && value === unknownCountry),
   );
-  return { columns: Object.fromEntries(given) };
+  // Facts are found again by whoever takes the click, but for one: exports do not have its purpose.
+  const isPrefetch = (factsIn(String(columns['facts'] ?? '')) & allFacts.prefetch.bit) !== 0;
+  return { columns: { ...Object.fromEntries(given), ...(isPrefetch && { purpose: 'prefetch' }) } };
 }
 
 /**

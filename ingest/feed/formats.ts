@@ -21,9 +21,10 @@ export function formatOf(line: string): FormatName {
 const ofRequests = { url: 'url', method: 'method', status: 'status' };
 const w3cFields: ColumnOf = {
   ...{ url: 'url', method: 'cs-method', status: 'sc-status', ip: 'c-ip', event_id: 'x-edge-request-id' },
+  ...{ user_agent: 'cs(User-Agent)', referrer: 'cs(Referer)' },
 };
 const fieldsOf: Readonly<Record<FormatName, ColumnOf>> = {
-  combined: { ...ofRequests, clicked_at: 'time' },
+  combined: { ...ofRequests, clicked_at: 'time', referrer: 'referer' },
   alb: { ...ofRequests, clicked_at: 'time' },
   cloudfront: w3cFields,
   w3c: w3cFields,

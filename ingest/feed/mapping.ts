@@ -4,10 +4,12 @@
  * `query:NAME` is a parameter of the request's URL, and `--ad-id path` is the last part of its path.
  */
 import { ConfigError } from '../../infra/errors.ts';
+import { optionalFields } from '../click-body.ts';
 import type { Columns } from './format.ts';
 import { rowTime } from './row-time.ts';
 
-const clickFields = ['ad_id', 'clicked_at', 'event_id', 'user_id', 'ip', 'country'] as const;
+const identityFields = ['ad_id', 'clicked_at', 'event_id'] as const;
+const clickFields = [...identityFields, ...optionalFields] as const;
 /** What a row may say of its request besides. */
 const requestFields = ['url', 'method', 'status'] as const;
 const fields = [...clickFields, ...requestFields];

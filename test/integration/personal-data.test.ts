@@ -17,10 +17,10 @@ import { readCommitted } from '../support/read-committed.ts';
 import { eventually } from '../support/wait.ts';
 
 /** Whoever finds one of these texts has found a person. */
-const person = { id: 'person-4711-jo', ip: '198.51.100.77' };
+const person = { id: 'person-4711-jo', ip: '198.51.100.77', agent: 'BrowserOfJo/4711', page: 'page-of-jo.example' };
 /** One whose click another program has written to the log, as it was. */
-const foreign = { id: 'person-4712-al', ip: '198.51.100.78' };
-const secrets = [person.id, person.ip, foreign.id, foreign.ip];
+const foreign = { id: 'person-4712-al', ip: '198.51.100.78', agent: 'BrowserOfAl/4712' };
+const secrets = [person, foreign].flatMap(one => Object.values(one));
 
 const minute = Math.floor(Date.now() / 60_000) * 60_000;
 const range = `from=${minute - 60_000}&to=${minute + 120_000}`;
@@ -35,6 +35,7 @@ beforeAll(async () => {
     LOG_LEVEL: 'debug',
     INGEST_IP: 'hashed',
     INGEST_USER_ID: 'hashed',
+    INGEST_USER_AGENT: 'none',
     INGEST_HASH_SALT: 'daily',
     INGEST_GEO_FILE: join(directory, 'geo.mmdb'),
     PRIVACY_KEY_FILE: join(directory, 'key'),
@@ -45,7 +46,10 @@ afterAll(async () => {
   rmSync(directory, { recursive: true });
 });
 
-const click = { ad_id: 'ad-1', clicked_at: minute, user_id: person.id, ip: person.ip };
+const click = {
+  ...{ ad_id: 'ad-1', clicked_at: minute, user_id: person.id, ip: person.ip, user_agent: person.agent },
+  referrer: `https://${person.page}/of?${person.id}`,
+};
 const countBy = async (parameters: string) =>
   (await pipeline.get<{ count: number }>(`/v1/ads/ad-1/aggregated_count?${range}&${parameters}`)).count;
 
@@ -65,7 +69,8 @@ it('has them neither in the log of clicks nor in a table', async () => {
   await using clickhouse = openClickHouse(loadConfig(ClickHouseConfig, pipeline.env), { readers: 1 });
   const rows = JSON.stringify(await clickhouse.query('SELECT * FROM click_raw'));
   expect(rows).toContain('hashed:');
-  for (const secret of [person.id, person.ip]) expect([lines, rows].filter(text => text.includes(secret))).toEqual([]);
+  for (const secret of [person.id, person.ip, person.agent])
+    expect([lines, rows].filter(text => text.includes(secret))).toEqual([]);
 });
 
 it('has them in no log and no metric of any process, whatever went wrong with their clicks', async () => {
@@ -77,11 +82,31 @@ it('has them in no log and no metric of any process, whatever went wrong with th
     ),
     { acks: -1, timeoutMs: 5_000 },
   );
-  const wrong = { ad_id: 'no such ad!', event_id: 'f-1', clicked_at: minute, user_id: foreign.id, ip: foreign.ip };
+  const wrong = {
+    ad_id: 'no such ad!',
+    event_id: 'f-1',
+    clicked_at: minute,
+    user_id: foreign.id,
+    ip: foreign.ip,
+    user_agent: foreign.agent,
+  };
   await producer.send('clicks', [{ partition: 0, value: JSON.stringify(wrong) }]);
   expect((await pipeline.post({ ...click, ad_id: 'no such ad!' })).status).toBe(400);
   expect((await pipeline.post({ ...click, clicked_at: 1 })).status).toBe(400);
-  expect((await pipeline.post([click, { ...click, ip: `${person.ip}:80`, country: person.id }])).status).toBe(202);
+  expect(
+    (
+      await pipeline.post([
+        click,
+        {
+          ...click,
+          ip: `${person.ip}:80`,
+          country: person.id,
+          user_agent: `${person.agent}\n`,
+          referrer: `x:${person.page}`,
+        },
+      ])
+    ).status,
+  ).toBe(202);
   const asked = [
     `/v1/ads/ad-1/aggregated_count?${range}&user_id=${person.id}&ip=${person.ip}x`,
     `/v1/ads/ad-1/aggregated_count?user_id=${person.id}&from=x`,

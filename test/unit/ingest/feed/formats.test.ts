@@ -44,23 +44,26 @@ describe('access logs', () => {
   const alb = `https 2025-11-22T08:26:40.123456Z app/lb/50dc 203.0.113.7:2817 10.0.0.1:80 0.000 0.001 0.000 302 302 34 366 "GET https://x.example:443/click/ad-7?u=u%201&e=e-1 HTTP/1.1" "curl \\"7\\" 46" ECDHE TLSv1.2 arn:x "Root=1-5" "x.example" "-" 0 2025-11-22T08:26:39.9Z "forward" "-" "-"`;
   const combined = `203.0.113.7 - ann [22/Nov/2025:08:26:40 +0000] "GET /click/ad-7?u=u%201&e=e-1 HTTP/1.1" 302 5 "http://r/" "Mozilla/5.0 (X11)"`;
   const fields =
-    '#Fields: date time x-edge-location sc-bytes c-ip cs-method cs(Host) cs-uri-stem sc-status cs-uri-query x-edge-request-id';
-  const cloudfront = `#Version: 1.0\n${fields}\n2025-11-22\t08:26:40\tICN\t9\t203.0.113.7\tGET\tx\t/click/ad-7\t302\tu=u%201&e=e-1\tr-1==\n`;
-  const w3c = `#Software: Microsoft Internet Information Services 10.0\n#Fields: date time cs-method cs-uri-stem cs-uri-query c-ip sc-status\n2025-11-22 08:26:40 GET /click/ad-7 u=u%201&e=e-1 203.0.113.7 302\n`;
+    '#Fields: date time x-edge-location sc-bytes c-ip cs-method cs(Host) cs-uri-stem sc-status cs-uri-query x-edge-request-id cs(User-Agent) cs(Referer)';
+  const cloudfront = `#Version: 1.0\n${fields}\n2025-11-22\t08:26:40\tICN\t9\t203.0.113.7\tGET\tx\t/click/ad-7\t302\tu=u%201&e=e-1\tr-1==\tMozilla/5.0%20(X11;%20a+b)\thttps://r.example/x\n`;
+  const w3c = `#Software: Microsoft Internet Information Services 10.0\n#Fields: date time cs-method cs-uri-stem cs-uri-query c-ip sc-status cs(User-Agent)\n2025-11-22 08:26:40 GET /click/ad-7 u=u%201&e=e-1 203.0.113.7 302 Mozilla/5.0+(X11)\n`;
   const click = { ad_id: 'ad-7', ip: '203.0.113.7', user_id: 'u 1', event_id: 'e-1' };
   const columnOf = { user_id: 'query:u', event_id: 'query:e' };
 
   it.each([
-    ['combined', combined, '2025-11-22T08:26:40+00:00'],
-    ['alb', alb, '2025-11-22T08:26:40.123456Z'],
-    ['w3c', cloudfront, iso],
-    ['w3c', w3c, iso],
-  ] as const)('%s: has ad, user and event of the URL, time and address', async (format, content, clicked_at) => {
-    const { sum, clicks } = await fed(content, { mapping: { adId: 'path', columnOf } });
-    expect(clicks).toEqual([{ ...click, clicked_at }]);
-    expect(sum).toBe('1 row = 1 accepted + 0 rejected');
-    expect(said).toContain(`read as ${format}`);
-  });
+    ['combined', combined, '2025-11-22T08:26:40+00:00', { user_agent: 'Mozilla/5.0 (X11)', referrer: 'http://r/' }],
+    ['alb', alb, '2025-11-22T08:26:40.123456Z', { user_agent: 'curl \\"7\\" 46' }],
+    ['w3c', cloudfront, iso, { user_agent: 'Mozilla/5.0 (X11; a+b)', referrer: 'https://r.example/x' }],
+    ['w3c', w3c, iso, { user_agent: 'Mozilla/5.0 (X11)' }],
+  ] as const)(
+    '%s: has ad, user and event of the URL, time, address and browser',
+    async (format, content, clicked_at, browser) => {
+      const { sum, clicks } = await fed(content, { mapping: { adId: 'path', columnOf } });
+      expect(clicks).toEqual([{ ...click, clicked_at, ...browser }]);
+      expect(sum).toBe('1 row = 1 accepted + 0 rejected');
+      expect(said).toContain(`read as ${format}`);
+    },
+  );
 
   it('has the id that CloudFront gives each request', async () => {
     const options = { format: 'cloudfront' as const };

@@ -6,7 +6,12 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { csvLine } from '../../../../infra/csv.ts';
 import { isText, limits } from '../../../../ingest/click.ts';
-import { clickColumns, earlierQuarantineColumns, quarantineColumns } from '../../../../ingest/feed/exported-columns.ts';
+import {
+  clickColumns,
+  earlierClickColumns,
+  earlierQuarantineColumns,
+  quarantineColumns,
+} from '../../../../ingest/feed/exported-columns.ts';
 import { maxLineBytes } from '../../../../ingest/feed/line.ts';
 import { countingIngest, type Fed, type FeedTest, feedTest } from '../../../support/feeding.ts';
 
@@ -195,6 +200,7 @@ describe('what we export', () => {
 
   const exported = (one: Click) => ({
     ...{ click_id: '01K', received_at: '2026-01-01T00:00:00.000Z', user_id: '', ip: '', country: 'ZZ', ...one },
+    ...{ facts: 'b', user_agent: '', referrer: '' },
     clicked_at: new Date(one.clicked_at).toISOString(),
   });
   const quarantined = (one: Click) => ({
@@ -209,6 +215,7 @@ describe('what we export', () => {
 
   const files: Readonly<Record<string, (all: readonly Click[]) => string>> = {
     'clicks as CSV': all => csvOf(clickColumns, all.map(exported)),
+    'clicks as CSV, of an earlier release': all => csvOf(earlierClickColumns, all.map(exported)),
     'clicks as NDJSON': all => linesOf(all.map(exported)),
     'quarantine as CSV': all => csvOf(quarantineColumns, all.map(quarantined)),
     'quarantine as CSV, of an earlier release': all => csvOf(earlierQuarantineColumns, all.map(quarantined)),
