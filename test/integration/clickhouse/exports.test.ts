@@ -38,7 +38,8 @@ beforeAll(async () => {
   await clickhouse.insert('ad_minute', minuteRows.map(row => JSON.stringify(row)).join('\n'));
   // Enough for several pieces, in the minute that is not final.
   await clickhouse.command(
-    `INSERT INTO ad_minute SELECT toDateTime(${start / 1_000 + 180}, 'UTC'), concat('bulk-', leftPad(toString(number), 7, '0')),
+    `INSERT INTO ad_minute (minute, ad_id, country, partition, version, clicks, duplicates, late)
+       SELECT toDateTime(${start / 1_000 + 180}, 'UTC'), concat('bulk-', leftPad(toString(number), 7, '0')),
        'KR', 0, 1, 1 + number % 7, 0, 0 FROM numbers(300000)`,
   );
   await clickhouse.insert('click_raw', rawClicks.map(row => JSON.stringify(row)).join('\n'));
