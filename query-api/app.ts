@@ -82,9 +82,8 @@ export interface QueryApiDeps {
   readonly audit?: AuditTrail;
   /** Takes jobs and stored filters. Left out: such requests fail, because no broker is known. */
   readonly requests?: RequestLog;
-  /** Left out: requests about partitions fail, because no broker is known. */
+  /** These two left out: requests about partitions, or about rules, fail, because no broker is known. */
   readonly partitions?: Partitions;
-  /** Left out: requests about the rules of invalid clicks fail, because no broker is known. */
   readonly validityRules?: ValidityRulesLog;
   /** Further checks that must pass before the process is ready. */
   readonly readiness?: HttpOptions['readiness'];

@@ -1,5 +1,5 @@
 /**
- * CONTRACT: announces a version of the rules of invalid traffic (rule-set.ts).
+ * CONTRACT: announces a version of the rules of invalid traffic (ingest/validity/rule-set.ts).
  *
  * Whether it holds is said by the log alone, by the broker's clock. So the log is read back, and the answer has the
  * number that it gave. What cannot come in time any more is refused before it is written.

@@ -715,6 +715,62 @@ export const mutations: readonly Mutation[] = [
     edits: [['    if (!this.#holds(rule, record)) return false;\n    this.#growths', '    this.#growths']],
   },
   {
+    name: 'rules-without-notice',
+    bug: 'a version of the rules holds that was appended too late: some processes have counted its first minutes without it',
+    file: 'ingest/hot-ads/rule-book.ts',
+    edits: [['const holds = from !== null && this.#holds({ from, ruleId }, record);', 'const holds = from !== null;']],
+    unit: 'test/unit/ingest/validity',
+  },
+  {
+    name: 'rules-numbered-by-id',
+    bug: 'versions are numbered by their ids and not by the log: two processes call different rules version 2',
+    file: 'ingest/validity/rule-versions.ts',
+    edits: [
+      [
+        'this.#all = [...this.#all, version];',
+        'this.#all = [...this.#all, version].sort((a, b) => (a.ruleId < b.ruleId ? -1 : 1)).map((one, i) => ({ ...one, version: i + 1 }));',
+      ],
+    ],
+    unit: 'test/unit/ingest/validity',
+  },
+  {
+    name: 'rules-numbered-twice',
+    bug: 'a record that its writer has sent twice is two versions: all later ones have other numbers than where it came once',
+    file: 'ingest/validity/rule-versions.ts',
+    edits: [['    if (this.#all.some(({ ruleId }) => ruleId === announced.ruleId)) return undefined;\n', '']],
+    unit: 'test/unit/ingest/validity',
+  },
+  {
+    name: 'rules-not-awaited',
+    bug: 'a task counts clicks of a minute whose rules it has not read yet',
+    file: 'aggregator/rules-wait.ts',
+    edits: [['  return latest >= knownUntil ? latest : undefined;', '  return undefined;']],
+    unit: 'test/unit/aggregator/task.test.ts',
+  },
+  {
+    name: 'draft-rules-applied',
+    bug: 'rules that nobody has announced are applied: rows name a version that no list has',
+    file: 'query-api/jobs/recount/rules-replay.ts',
+    edits: [['    if (job.apply) throw', '    if (job.apply && job.id === job.reason) throw']],
+    unit: 'test/unit/query-api/rules-replay.test.ts',
+  },
+  {
+    name: 'draft-rules-asked-to-apply',
+    bug: 'a replay is taken that is to apply rules that nobody has announced, and fails later',
+    file: 'query-api/routes/jobs/asked-rules.ts',
+    edits: [
+      ['if (draft_rules !== undefined && apply) {', 'if (draft_rules !== undefined && apply && rules !== undefined) {'],
+    ],
+    unit: 'test/unit/query-api/rules-replay.test.ts',
+  },
+  {
+    name: 'recount-by-rules-of-now',
+    bug: 'a recount for late clicks judges by the announced rules, and takes back what a replay has applied',
+    file: 'query-api/jobs/recount/recount-rules.ts',
+    edits: [['    const version = versions.get(minute);\n', '    const version: number | undefined = undefined;\n']],
+    integration: 'test/integration/invalid-rules.test.ts',
+  },
+  {
     name: 'partitions-counted-not-named',
     bug: 'as many partitions as there should be are taken for those that should be: a new one stands for one that lags',
     file: 'query-api/store/finality.ts',
