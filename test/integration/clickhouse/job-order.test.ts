@@ -90,7 +90,8 @@ describe('open jobs', () => {
     const hourly = await save({ ...replay, kind: 'reconcile', reason: 'hourly' }, {}, at + 10);
     const late = await save({ ...replay, kind: 'restate', reason: 'late' }, {}, at + 11);
     expect((await store.open(2)).map(({ id }) => id)).toEqual([late.id, hourly.id]);
-    expect(await store.openAsked('replay')).toBe(5);
+    await save({ ...replay, reason: 'rules' }, {}, at + 12);
+    expect(await store.openAsked('replay')).toBe(6);
     expect(await store.openAsked('reconcile')).toBe(0);
   });
 });

@@ -171,6 +171,7 @@ const asked: Record<string, readonly string[]> = {
 /** These say the same of any store, or need a key that is not here: each node has the whole audit log. */
 const isNone = new Set([
   'getPartitions',
+  'listRules',
   'listKeys',
   'listAudit',
   'getSession',
