@@ -764,13 +764,6 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/rules-replay.test.ts',
   },
   {
-    name: 'recount-by-rules-of-now',
-    bug: 'a recount for late clicks judges by the announced rules, and takes back what a replay has applied',
-    file: 'query-api/jobs/recount/recount-rules.ts',
-    edits: [['    const version = versions.get(minute);\n', '    const version: number | undefined = undefined;\n']],
-    integration: 'test/integration/invalid-rules.test.ts',
-  },
-  {
     name: 'partitions-counted-not-named',
     bug: 'as many partitions as there should be are taken for those that should be: a new one stands for one that lags',
     file: 'query-api/store/finality.ts',
