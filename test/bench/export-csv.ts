@@ -30,7 +30,8 @@ const { clickhouse } = engine;
 await migrate(clickhouse, pino({ level: 'silent' }));
 const from = `toDateTime(${selection.from / 1_000}, 'UTC')`;
 await clickhouse.command(
-  `INSERT INTO ad_minute SELECT ${from} + 60 * (number % ${minutes}), concat('ad-', toString(intDiv(number, ${minutes}))),
+  `INSERT INTO ad_minute (minute, ad_id, country, partition, version, clicks, duplicates, late)
+       SELECT ${from} + 60 * (number % ${minutes}), concat('ad-', toString(intDiv(number, ${minutes}))),
      'KR', number % 4, 1, 1 + number % 7, 0, 0 FROM numbers(${rows})`,
 );
 await clickhouse.command(

@@ -23,7 +23,7 @@ export async function storeClicks(clickhouse: ClickHouse, plan: StoredClicks): P
     { clicks: plan.clicks, ads: plan.ads, users: plan.users, from: plan.from, step: stepMs },
   );
   await clickhouse.command(
-    `INSERT INTO ad_minute
+    `INSERT INTO ad_minute (minute, ad_id, country, partition, version, clicks, duplicates, late)
      SELECT toDateTime(toStartOfMinute(clicked_at), 'UTC') AS minute, ad_id, country, 0 AS partition, 1 AS version,
        count() AS clicks, 0 AS duplicates, 0 AS late
      FROM click_raw GROUP BY minute, ad_id, country`,

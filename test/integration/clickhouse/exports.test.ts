@@ -178,7 +178,8 @@ describe('GET /v1/exports/ad_minutes', () => {
 
   it('refuses more rows than allowed, before it begins', async () => {
     await engine.clickhouse.command(
-      `INSERT INTO ad_minute SELECT toDateTime(${start / 1_000 + 240}, 'UTC'), toString(number), 'KR', 0, 1, 1, 0, 0 FROM numbers(200000)`,
+      `INSERT INTO ad_minute (minute, ad_id, country, partition, version, clicks, duplicates, late)
+       SELECT toDateTime(${start / 1_000 + 240}, 'UTC'), toString(number), 'KR', 0, 1, 1, 0, 0 FROM numbers(200000)`,
     );
     const refused = await ask(`/v1/exports/ad_minutes?from=${start}&to=${start + 300_000}`);
     expect({ status: refused.status, body: JSON.parse(refused.body) }).toMatchObject({
