@@ -67,13 +67,11 @@ function minuteRows(selection: ExportSelection & Stated, finalUntil: number | nu
   const statedOrder = isNamed
     ? sql`stated.ad_id, stated.minute, stated.country, stated.partition`
     : sql`stated.minute, stated.ad_id, stated.country, stated.partition`;
-  // A map has no form in CSV, so it is JSON there.
-  const reasons = format === 'csv' ? sql`toJSONString(stated.invalid_by)` : sql`stated.invalid_by`;
   return sql`SELECT minute, ${textAs(format, 'ad_id')}, ${textAs(format, 'country')}, partition, clicks, duplicates, late,
        revision,
        multiIf(toUnixTimestamp(minute) + 60 > ${Math.floor((finalUntil ?? 0) / 1_000)}, 'provisional',
          revision > 0, 'restated', 'final') AS state,
-       clicks + duplicates AS gross, toUInt64(clicks - invalid) AS net, invalid, ${reasons} AS invalid_by, rules
+       clicks + duplicates AS gross, toUInt64(clicks - invalid) AS net, invalid, ${reasonsIn[format]} AS invalid_by, rules
      FROM (
        SELECT minute, ad_id, country, partition, clicks, duplicates, late,
          toUInt16(bitShiftRight(version, 48)) AS revision, invalid, invalid_by, rules
@@ -96,6 +94,12 @@ const minuteColumns = [
   ...['minute', 'ad_id', 'country', 'partition', 'clicks', 'duplicates', 'late', 'revision', 'state'],
   ...['gross', 'net', 'invalid', 'invalid_by', 'rules'],
 ];
+/** A map has no form in CSV, so it is JSON there. */
+const reasonsIn: Readonly<Record<RowFormat, Sql>> = {
+  csv: sql`toJSONString(stated.invalid_by)`,
+  ndjson: sql`stated.invalid_by`,
+  parquet: sql`stated.invalid_by`,
+};
 const timesOfClick: readonly string[] = ['clicked_at', 'received_at'];
 
 const streamFormats = { csv: 'CSV', ndjson: 'JSONEachRow', parquet: 'Parquet' } as const;

@@ -216,7 +216,7 @@ describe('a number', () => {
     };
     await eventually('the exact count', () => exact(page, 'count'));
     const [head, ...chart] = await file('Clicks');
-    expect(head).toBe('from,to,clicks,duplicates,late,state,late clicks waiting');
+    expect(head).toBe('from,to,net,gross,invalid,duplicates,late,state,late clicks waiting');
     expect(chart).toHaveLength(360);
     const sum = chart.reduce((all, line) => all + Number(line.split(',')[2]), 0);
     const count = await exact(page, 'count');
@@ -225,7 +225,9 @@ describe('a number', () => {
     expect(byCountry.map(([, country]) => country)).toEqual(['"KR"', '"DE"', '"IN"']);
     expect(byCountry.reduce((all, [, , clicks]) => all + Number(clicks), 0)).toBe(count);
     await page.getByRole('region', { name: 'Countries' }).getByRole('button', { name: 'Copy' }).click();
-    expect(await copied(page)).toMatch(/^rank\tcountry\tclicks\n1\tKR\t\d+\n2\tDE\t\d+\n3\tIN\t\d+$/);
+    expect(await copied(page)).toMatch(
+      /^rank\tcountry\tnet\tgross\tinvalid\n1\tKR\t\d+\t\d+\t0\n2\tDE\t\d+\t\d+\t0\n3\tIN\t\d+\t\d+\t0$/,
+    );
   });
 
   it('has a word for how final it is, and a click explains the word', async () => {
@@ -337,7 +339,7 @@ describe('an ad', () => {
     const few = await told('spring-00');
     const sum = few.reduce((all, ad) => all + ad.count, 0);
     await list.getByText(`${few.length} ads with ${sum.toLocaleString('en-GB')} clicks`).waitFor();
-    const shown = await list.locator('tbody tr td:last-child').allTextContents();
+    const shown = await list.locator('tbody tr td:nth-child(3)').allTextContents();
     expect(shown.map(text => Number(text.replaceAll(',', '')))).toEqual(few.map(ad => ad.count));
     const search = page.getByRole('combobox', { name: 'Find an ad' });
     await search.fill('SPRING-01');

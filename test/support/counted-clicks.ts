@@ -52,13 +52,8 @@ export async function openCountedClicks(
   const insertRaw = (clicks: readonly Click[]) =>
     engine.clickhouse.insert('click_raw', clicks.map(formatLine).join('\n'));
   /** A view copies them to the table by ad. */
-  const insertCounts = (rows: readonly AdMinuteRow[]) => {
-    const lines = rows.map(row => {
-      const counted = [row.minute, row.ad_id, row.country, row.partition, row.version, row.clicks, row.duplicates];
-      return JSON.stringify([...counted, row.late, row.rules, row.invalid, row.invalid_by]);
-    });
-    return engine.clickhouse.insert('ad_minute', lines.join('\n'), judgedColumns);
-  };
+  const insertCounts = (rows: readonly AdMinuteRow[]) =>
+    engine.clickhouse.insert('ad_minute', judgedLinesOf(rows), judgedColumns);
   const answerOf = ({ statusCode, headers, body }: LightMyRequestResponse) => ({
     status: statusCode,
     headers,
@@ -96,6 +91,15 @@ export async function openCountedClicks(
       await engine[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Lines of `judgedColumns`, as a sink inserts them. */
+export function judgedLinesOf(rows: readonly AdMinuteRow[]): string {
+  const lines = rows.map(row => {
+    const counted = [row.minute, row.ad_id, row.country, row.partition, row.version, row.clicks, row.duplicates];
+    return JSON.stringify([...counted, row.late, row.rules, row.invalid, row.invalid_by]);
+  });
+  return lines.join('\n');
 }
 
 /** Each event id of an ad and minute once, by what its first copy says; clicks are in the order of receipt. */

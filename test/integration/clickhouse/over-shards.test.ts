@@ -120,6 +120,7 @@ const asked: Record<string, readonly string[]> = {
   getAggregatedCount: [
     `/v1/ads/hot-1/aggregated_count?${all}`,
     `/v1/ads/hot-1/aggregated_count?${final}`,
+    `/v1/ads/hot-1/aggregated_count?${final}&clicks=gross&reasons=true`,
     `/v1/ads/ad-3/aggregated_count?${final}&country=DE&compare=previous`,
     `/v1/ads/hot-2/aggregated_count?${final}&uniques=true`,
     `/v1/ads/hot-2/aggregated_count?${final}&user_id=u7`,
@@ -128,6 +129,7 @@ const asked: Record<string, readonly string[]> = {
   ],
   getPopularAds: [
     `/v1/ads/popular_ads?count=3&${all}`,
+    `/v1/ads/popular_ads?count=20&${final}&clicks=gross`,
     `/v1/ads/popular_ads?count=100&${final}`,
     `/v1/ads/popular_ads?count=10&from=${at(7)}&to=${at(8)}`,
     `/v1/ads/popular_ads?count=10&${final}&country=KR&compare=previous`,

@@ -5,6 +5,7 @@
  */
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { judgedColumns } from '../../../aggregator/ad-minute.ts';
 import type { CellChange } from '../../../aggregator/restatement.ts';
 import { rowsOfTables } from '../../../infra/clickhouse/ads-filter.ts';
 import { type ClickHouse, openClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
@@ -23,7 +24,7 @@ import { SeededRandom } from '../../simulation/seeded-random.ts';
 import { bearer, keysInMemory } from '../../support/api-keys.ts';
 import { startTestClickHouse, type TestClickHouse } from '../../support/clickhouse.ts';
 import { click } from '../../support/clicks.ts';
-import { countsOf } from '../../support/counted-clicks.ts';
+import { countsOf, judgedLinesOf } from '../../support/counted-clicks.ts';
 import { logInto, noneInvalid } from '../../support/log-into.ts';
 import { forTenants } from '../../support/tenant-routes.ts';
 
@@ -90,7 +91,12 @@ async function open(database: string, has: (adId: string) => boolean): Promise<W
 
   const own = clicks.filter(({ adId }) => has(adId));
   await clickhouse.insert('click_raw', own.map(formatLine).join('\n'));
-  await insert('ad_minute', countsOf(own));
+  // Every third click is a robot's.
+  const judged = countsOf(own).map(row => {
+    const invalid = Math.floor(row.clicks / 3);
+    return { ...row, rules: 1, invalid, invalid_by: invalid > 0 ? { known_bot: invalid } : {} };
+  });
+  await clickhouse.insert('ad_minute', judgedLinesOf(judged), judgedColumns);
   await insert(
     'quarantine',
     quarantined.filter(({ ad_id }) => has(ad_id)),
@@ -174,7 +180,7 @@ const long = `from=${new Date(start - 3 * dayMs).toISOString()}&to=${at(minutes)
 const asked: Readonly<Record<string, (ad: string) => readonly string[]>> = {
   'GET /v1/ads/:ad_id/aggregated_count': ad => [
     `/v1/ads/${ad}/aggregated_count?${all}`,
-    `/v1/ads/${ad}/aggregated_count?${final}&compare=previous`,
+    `/v1/ads/${ad}/aggregated_count?${final}&compare=previous&reasons=true`,
     `/v1/ads/${ad}/aggregated_count?${final}&uniques=true`,
     `/v1/ads/${ad}/aggregated_count?${final}&user_id=u1`,
     `/v1/ads/${ad}/aggregated_count?${final}&as_of=${new Date(now - 1).toISOString()}`,
@@ -188,6 +194,7 @@ const asked: Readonly<Record<string, (ad: string) => readonly string[]>> = {
   'GET /v1/ads/:ad_id/restatements': ad => [`/v1/ads/${ad}/restatements?${all}`],
   'GET /v1/ads/popular_ads': () => [
     `/v1/ads/popular_ads?${all}`,
+    `/v1/ads/popular_ads?${final}&clicks=gross`,
     `/v1/ads/popular_ads?${final}&count=3`,
     `/v1/ads/popular_ads?${final}&count=5&compare=previous&country=KR`,
     `/v1/ads/popular_ads?${final}&uniques=true`,
