@@ -137,7 +137,7 @@ describe('an ad with late clicks', () => {
     await shows(page, 'never', lines.not_counted);
     const range = { from: current - 6 * 60 * minuteMs, to: current + minuteMs };
     const { total } = await server.get<{ total: object }>(`/v1/ads/${late}/restatements`, { ...range, limit: 1 });
-    expect(total).toEqual({ changes, added, added_duplicates: 0 });
+    expect(total).toEqual({ changes, added, added_net: added, added_duplicates: 0 });
     const clicked = { clicked_from: range.from, clicked_to: range.to };
     const { reasons } = await server.get<{ reasons: object[] }>('/v1/quarantine', { ad_id: late, ...clicked });
     expect(reasons).toEqual([
