@@ -14,7 +14,9 @@ import org.apache.logging.log4j.ThreadContext;
  *
  * Prints the port on which it listens. A connection is the life of a broker: it begins with the path of the broker's
  * settings, and is answered with `started` or with `failed` and the reason. When the other side ends it, or dies, the
- * broker is shut down in good order, and then the connection is closed. Ends with its standard input.
+ * broker is shut down in good order, and then the connection is closed. A connection that begins with `read`, brokers,
+ * topic and header, separated by tabs, is answered with what ReadCommitted reads, after a line with `read`. Ends with its
+ * standard input.
  */
 public class ManyBrokers {
   public static void main(String[] args) throws Exception {
@@ -41,8 +43,15 @@ public class ManyBrokers {
     try (life) {
       BufferedReader in = new BufferedReader(new InputStreamReader(life.getInputStream(), StandardCharsets.UTF_8));
       PrintWriter out = new PrintWriter(new OutputStreamWriter(life.getOutputStream(), StandardCharsets.UTF_8), true);
+      String[] asked = in.readLine().split("\t");
+      if (asked[0].equals("read")) {
+        String text = ReadCommitted.read(asked[1], asked[2], asked[3]);
+        out.print("read\n" + text);
+        out.flush();
+        return;
+      }
       Properties settings = new Properties();
-      try (Reader file = Files.newBufferedReader(Path.of(in.readLine()))) {
+      try (Reader file = Files.newBufferedReader(Path.of(asked[0]))) {
         settings.load(file);
       }
       // Threads inherit it, so each line of the log says whose it is.

@@ -6,25 +6,28 @@ import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /**
- * Prints what a read_committed consumer of Apache Kafka's own client sees of a topic from its beginning to its end:
+ * Tells what a read_committed consumer of Apache Kafka's own client sees of a topic from its beginning to its end:
  * partition, offset, a header (`kind`, or the one that the third argument names, its values joined by commas) and, for
  * every line of the value, the line, separated by tabs. Where another header than `kind` is asked for, an empty value that
  * has it is one empty line. It is the second opinion on what our client wrote.
  */
 public class ReadCommitted {
   public static void main(String[] args) {
+    System.out.print(read(args[0], args[1], args.length > 2 ? args[2] : "kind"));
+  }
+
+  static String read(String brokers, String topic, String name) {
     Properties config = new Properties();
-    config.put("bootstrap.servers", args[0]);
+    config.put("bootstrap.servers", brokers);
     config.put("isolation.level", "read_committed");
     config.put("enable.auto.commit", "false");
     config.put("key.deserializer", ByteArrayDeserializer.class.getName());
     config.put("value.deserializer", ByteArrayDeserializer.class.getName());
     config.put("fetch.max.bytes", String.valueOf(64 << 20));
-    String name = args.length > 2 ? args[2] : "kind";
     StringBuilder out = new StringBuilder();
     try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(config)) {
       List<TopicPartition> partitions = new ArrayList<>();
-      consumer.partitionsFor(args[1]).forEach(p -> partitions.add(new TopicPartition(args[1], p.partition())));
+      consumer.partitionsFor(topic).forEach(p -> partitions.add(new TopicPartition(topic, p.partition())));
       consumer.assign(partitions);
       consumer.seekToBeginning(partitions);
       Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
@@ -39,6 +42,6 @@ public class ReadCommitted {
         }
       }
     }
-    System.out.print(out);
+    return out.toString();
   }
 }

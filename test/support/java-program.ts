@@ -28,16 +28,19 @@ export async function javaProgram(
 /** A jar and no directory: the archive of classes is not used for a class path with a directory in it. */
 async function ensureCompiled(name: string, { java, jars }: Programs): Promise<string> {
   const source = join(import.meta.dirname, `${name}.java`);
-  const hash = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 12);
+  const hash = createHash('sha256');
+  // Of all of them, as one may use another.
+  for (const file of globSync(join(import.meta.dirname, '*.java')).sort()) hash.update(readFileSync(file));
   const home = join(jars, 'programs');
-  const jar = join(home, `${name}-${hash}.jar`);
+  const jar = join(home, `${name}-${hash.digest('hex').slice(0, 12)}.jar`);
   if (existsSync(jar)) return jar;
   mkdirSync(home, { recursive: true });
   const draft = mkdtempSync(join(home, 'draft-'));
   const run = (module: string, ...args: string[]) => promisify(execFile)(java, ['-m', module, ...args]);
   const classes = join(draft, 'classes');
   const classPath = globSync(join(jars, '*.jar')).join(delimiter);
-  await run('jdk.compiler/com.sun.tools.javac.Main', '-d', classes, '-cp', classPath, source);
+  const paths = ['-cp', classPath, '-sourcepath', import.meta.dirname];
+  await run('jdk.compiler/com.sun.tools.javac.Main', '-d', classes, ...paths, source);
   // Under its name only when it is whole: several test files may make it at the same time.
   await run('jdk.jartool/sun.tools.jar.Main', '--create', '--file', join(draft, 'program.jar'), '-C', classes, '.');
   renameSync(join(draft, 'program.jar'), jar);

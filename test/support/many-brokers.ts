@@ -15,6 +15,7 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 import { ensureClassArchive } from '../../infra/embedded/broker-classes.ts';
 import { loggingSettings, writeSettings } from '../../infra/embedded/broker-files.ts';
 import { ensureBrokerJars } from '../../infra/embedded/broker-jars.ts';
@@ -68,6 +69,19 @@ export interface SharedBroker {
 export function sharedJvm(): ((settingsFile: string) => Promise<SharedBroker>) | undefined {
   const port = process.env[doorVariable];
   return port === undefined ? undefined : settingsFile => startSharedBroker(Number(port), settingsFile);
+}
+
+/** What ReadCommitted reads, in that JVM: a JVM of its own takes half a second of CPU time. Undefined: there is none. */
+export async function readInSharedJvm(brokers: string, topic: string, header: string): Promise<string | undefined> {
+  const port = process.env[doorVariable];
+  if (port === undefined) return undefined;
+  const socket = connect({ host, port: Number(port), allowHalfOpen: true });
+  socket.write(`read\t${brokers}\t${topic}\t${header}\n`);
+  const answer = await text(socket);
+  socket.end();
+  if (!answer.startsWith('read\n'))
+    throw new Error(`reading ${topic}: ${answer || 'the JVM of the brokers has ended'}`);
+  return answer.slice('read\n'.length);
 }
 
 async function startSharedBroker(port: number, settingsFile: string): Promise<SharedBroker> {

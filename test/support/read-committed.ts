@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { ensureBrokerJars } from '../../infra/embedded/broker-jars.ts';
 import { findJava } from '../../infra/embedded/java.ts';
 import { javaProgram } from './java-program.ts';
+import { readInSharedJvm } from './many-brokers.ts';
 
 export interface ReadLine {
   readonly partition: number;
@@ -14,10 +15,19 @@ export interface ReadLine {
 }
 
 export async function readCommitted(brokers: string, topic: string, header = 'kind'): Promise<ReadLine[]> {
+  const shared = await readInSharedJvm(brokers, topic, header);
+  return linesOf(shared ?? (await readInOwnJvm(brokers, topic, header)));
+}
+
+async function readInOwnJvm(brokers: string, topic: string, header: string): Promise<string> {
   const [java, jars] = await Promise.all([findJava(), ensureBrokerJars({ onFetch: message => console.log(message) })]);
   const program = await javaProgram('ReadCommitted', { java, jars });
   const { stdout } = await promisify(execFile)(java, [...program, brokers, topic, header], { maxBuffer: 1 << 30 });
-  return stdout
+  return stdout;
+}
+
+function linesOf(printed: string): ReadLine[] {
+  return printed
     .split('\n')
     .filter(text => text !== '')
     .map(text => {

@@ -23,8 +23,8 @@ export async function eventually<T>(
 
 /**
  * The longer it has been waited, the less often it is asked: what is asked many times a second keeps busy what it waits
- * for. It is known at most a twentieth later.
+ * for. It is known at most a tenth later.
  */
 export function pollPauseMs(startedAt: number): number {
-  return Math.min(500, Math.max(25, (Date.now() - startedAt) / 20));
+  return Math.min(1_000, Math.max(25, (Date.now() - startedAt) / 10));
 }
