@@ -58,8 +58,7 @@ async function startInShared(
 ): Promise<TestBroker> {
   const dataDir = mkdtempSync(join(tmpdir(), 'test-broker-'));
   const files = brokerFiles(dataDir);
-  const [java, jars] = await Promise.all([findJava(), ensureBrokerJars({ onFetch: console.log })]);
-  await copyFormattedStorage(dataDir, { java, jars });
+  await copyFormattedStorage(dataDir, await ensureBrokerJars({ onFetch: console.log }));
   const start = async () => {
     const ours = serverSettings({ host, port, controllerPort: await freePort() }, files.logs);
     writeSettings(files.serverProperties, { ...ours, ...more });
@@ -95,7 +94,7 @@ async function startEmbedded(port: number, more: BrokerSettings): Promise<TestBr
   const jars = await ensureBrokerJars({ onFetch: console.log });
   const log = createLog('broker', 'warn');
   await ensureClassArchive({ java, jars, log, onMake: console.log });
-  await copyFormattedStorage(dataDir, { java, jars });
+  await copyFormattedStorage(dataDir, jars);
   const settings = (ours: BrokerSettings) => ({ ...ours, ...more });
   const start = () => startBroker({ dataDir, host, port, heapMb: 256, jars, java, log, settings });
 

@@ -6,21 +6,21 @@ import { cpSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { brokerFiles } from '../../infra/embedded/broker-files.ts';
 import { formatOnce } from '../../infra/embedded/broker-storage.ts';
-import type { Programs } from './java-program.ts';
+import { findJava } from '../../infra/embedded/java.ts';
 
-/** `dataDir`: of a broker that was never started. */
-export async function copyFormattedStorage(dataDir: string, programs: Programs): Promise<void> {
+/** `dataDir`: of a broker that was never started. Java is looked for, which starts one, only where it is needed. */
+export async function copyFormattedStorage(dataDir: string, jars: string): Promise<void> {
   const { logs } = brokerFiles(dataDir);
-  cpSync(await ensureFormatted(programs), logs, { recursive: true });
+  cpSync(await ensureFormatted(jars), logs, { recursive: true });
 }
 
 /** Kept beside the jars, so that another version of Kafka formats anew. */
-async function ensureFormatted(programs: Programs): Promise<string> {
-  const kept = join(programs.jars, 'formatted');
+async function ensureFormatted(jars: string): Promise<string> {
+  const kept = join(jars, 'formatted');
   if (existsSync(kept)) return kept;
-  const draft = mkdtempSync(join(programs.jars, 'draft-'));
+  const draft = mkdtempSync(join(jars, 'draft-'));
   const files = brokerFiles(draft);
-  await formatOnce(programs, files);
+  await formatOnce({ java: await findJava(), jars }, files);
   try {
     renameSync(files.logs, kept);
   } catch (error) {
