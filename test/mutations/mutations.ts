@@ -1340,6 +1340,15 @@ export const mutations: readonly Mutation[] = [
     integration: 'test/integration/clickhouse/late-clicks.test.ts',
   },
   {
+    name: 'ended-with-its-turn',
+    bug: 'a replay whose turn is over in its last step is done without a word of how many counts differ',
+    file: 'query-api/jobs/recount/recount-job.ts',
+    edits: [
+      ['if (job.position < job.to && !(await mayGoOn(job))) return job;', 'if (!(await mayGoOn(job))) return job;'],
+    ],
+    unit: 'test/unit/query-api/recount-job.test.ts',
+  },
+  {
     name: 'read-until-the-end',
     bug: 'a recount claims all that raw has when it ends, and not when it began to read',
     file: 'query-api/jobs/recount/recount-job.ts',

@@ -69,7 +69,8 @@ export async function runRecount(asked: Job, partitions: number, deps: RecountJo
     job = { ...job, position: until, minutesDone: doneAt(job, until), clicksRead: job.clicksRead + lines };
     if (now() - savedAt < saveIntervalMs && found.length < mostChanges) continue;
     await save();
-    if (!(await mayGoOn(job))) return job;
+    // At its end nothing is left for another turn but to say what was found.
+    if (job.position < job.to && !(await mayGoOn(job))) return job;
   }
   await save({ position: job.to, minutesDone: job.minutesTotal });
   await store.caughtUp();
