@@ -1418,7 +1418,7 @@ export interface Operations {
         readonly revision: number;
         /** The job that changed it, see GET /v1/replays/{id}. */
         readonly job: string;
-        /** Why the job was made: `late`, `replay` or `reconcile`. */
+        /** Why the job was made: `late`, `replay`, `reconcile`, or `rules` for a replay that judges clicks by other rules. */
         readonly reason: string;
         /** Distinct clicks before the change. */
         readonly before: number;

@@ -13,7 +13,7 @@ const Restatement = rowShape('restatement', {
   country: Type.String(),
   revision: Type.Integer(),
   job: Type.String(),
-  /** `late`, `replay` or `reconcile`. A newer release may have written another one. */
+  /** `late`, `replay`, `reconcile` or `rules`. A newer release may have written another one. */
   reason: Type.String(),
   /** Distinct clicks, the invalid ones too. */
   before: Type.Integer(),
