@@ -119,7 +119,10 @@ const schema = {
                 description: 'The number of the change of this count: 1 is the first.',
               }),
               job: Type.String({ description: 'The job that changed it, see GET /v1/replays/{id}.' }),
-              reason: Type.String({ description: 'Why the job was made: `late`, `replay`, `reconcile`, or `rules` for a replay that judges clicks by other rules.' }),
+              reason: Type.String({
+                description:
+                  'Why the job was made: `late`, `replay`, `reconcile`, or `rules` for a replay that judges clicks by other rules.',
+              }),
               ...changeFields,
               at: timeField('When the count was changed.'),
             },
