@@ -114,6 +114,13 @@ export const SinkConfig = Type.Object({
     maximum: 64 << 20,
     description: 'bytes of rows that are fetched at once; this many rows are inserted without waiting for more',
   }),
+  SINK_ERASURE_SETTLE_MS: Type.Integer({
+    default: 120_000,
+    minimum: 0,
+    maximum: 3_600_000,
+    description:
+      'milliseconds after which an erasure of a person is known to every process that inserts rows, and no insert is under way that began before. Until then a node does not say that it has no row of the person any more',
+  }),
   SINK_SESSION_TIMEOUT_MS: Type.Integer({
     default: 30_000,
     minimum: 6_000,

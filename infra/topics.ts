@@ -11,8 +11,9 @@
  * `filters`, and differences that were written off in `write-offs`. The partition of `job-requests` is also what the
  * job runners compete for: its owner runs the jobs. `keys` has the API keys (infra/keys/key-record.ts), and ingest and
  * query API read it from its beginning. By `quota-members` they know how many of them share the quotas of those keys
- * (infra/quotas/). `audit` says who has asked for what (infra/audit/audit-record.ts). Where records have keys, the last
- * record of a key is kept forever.
+ * (infra/quotas/). `audit` says who has asked for what (infra/audit/audit-record.ts). `erasures` says which persons are
+ * erased from all tables (ingest/privacy/erasure-record.ts); sinks and query APIs read it from its beginning. Where
+ * records have keys, the last record of a key is kept forever, except in `erasures`.
  */
 export type TopicName =
   | 'clicks'
@@ -26,7 +27,8 @@ export type TopicName =
   | 'write-offs'
   | 'keys'
   | 'quota-members'
-  | 'audit';
+  | 'audit'
+  | 'erasures';
 
 const dayMs = 24 * 3_600_000;
 const weekMs = 7 * dayMs;
@@ -61,9 +63,26 @@ const auditKept = {
   'retention.ms': `${auditKeptDays * dayMs}`,
 };
 
+/**
+ * Kept for a week longer than raw clicks and quarantined lines, of which backups may bring back what was erased. Then
+ * there is nothing left that a record could find, and the list of those who were erased ends too.
+ */
+const erasuresKept = {
+  'message.timestamp.type': 'LogAppendTime',
+  'retention.ms': `${42 * dayMs}`,
+  'segment.ms': `${dayMs}`,
+  'max.message.bytes': `${8 << 20}`,
+};
+
 /** The settings of the topics, with times in ms. LogAppendTime makes the append time a fact of the log. */
 export const topicSettings: Readonly<Record<TopicName, Readonly<Record<string, string>>>> = {
-  clicks: { 'message.timestamp.type': 'LogAppendTime', 'retention.ms': `${weekMs}`, 'max.message.bytes': `${8 << 20}` },
+  // Only whole segments expire, so a segment's time is added to the retention: what is erased must not stay for long.
+  clicks: {
+    'message.timestamp.type': 'LogAppendTime',
+    'retention.ms': `${weekMs}`,
+    'segment.ms': `${dayMs}`,
+    'max.message.bytes': `${8 << 20}`,
+  },
   aggregates: {
     'message.timestamp.type': 'LogAppendTime',
     'retention.ms': `${weekMs}`,
@@ -73,6 +92,7 @@ export const topicSettings: Readonly<Record<TopicName, Readonly<Record<string, s
   quarantine: {
     'message.timestamp.type': 'LogAppendTime',
     'retention.ms': `${weekMs}`,
+    'segment.ms': `${dayMs}`,
     'max.message.bytes': `${64 << 20}`,
   },
   // Rules have keys of their own, so compaction removes only ticks and rules that were given up. A segment that is
@@ -97,6 +117,7 @@ export const topicSettings: Readonly<Record<TopicName, Readonly<Record<string, s
     'segment.ms': `${10 * 60_000}`,
   },
   audit: auditKept,
+  erasures: erasuresKept,
 };
 
 /** The topics that are a single log, however many partitions the others have. */
@@ -110,6 +131,7 @@ export const fixedPartitions: Readonly<Partial<Record<TopicName, number>>> = {
   keys: 1,
   'quota-members': 1,
   audit: 1,
+  erasures: 1,
 };
 
 export const topicNames = Object.keys(topicSettings) as readonly TopicName[];
@@ -125,6 +147,7 @@ export function names(prefix: string) {
     /** The same of `keys`. */
     keysGroup: (reader: string) => `${prefix}keys-${reader}`,
     quotasGroup: (reader: string) => `${prefix}quotas-${reader}`,
+    erasuresGroup: (reader: string) => `${prefix}erasures-${reader}`,
     aggregateSinkGroup: `${prefix}sink-aggregates`,
     /** The group of a sink for one of several ClickHouse nodes. Each node reads the topics by itself. */
     groupAt: (group: string, node: string | undefined) => (node === undefined ? group : `${group}-${node}`),

@@ -33,12 +33,14 @@ import type { StoreNodes } from './answers/nodes-status.ts';
 import { createPipelineMetrics } from './answers/pipeline-metrics.ts';
 import { createStallWatch, type StallWatch } from './answers/stalled-partitions.ts';
 import { type QueryApiConfig, trustedProxiesOf } from './config.ts';
+import { about } from './http/about.ts';
 import { createKeptForms } from './http/kept-forms.ts';
 import { personalParameters, refusedToTenants } from './http/private-answers.ts';
 import { asksForRaw } from './http/raw-requests.ts';
 import { createRawSeconds, type RawSeconds } from './http/raw-seconds.ts';
 import { storeForSenders } from './http/store-for.ts';
 import type { CountedLog } from './log/counted-log.ts';
+import type { ErasureLog } from './log/erasure-log.ts';
 import type { Routing } from './log/hot-ad-rules.ts';
 import { logEndsOf } from './log/log-ends.ts';
 import type { Partitions } from './log/partitions.ts';
@@ -82,6 +84,8 @@ export interface QueryApiDeps {
   readonly audit?: AuditTrail;
   /** Takes jobs and stored filters. Left out: such requests fail, because no broker is known. */
   readonly requests?: RequestLog;
+  /** Left out: requests to erase persons fail, because no broker is known. */
+  readonly erasures?: ErasureLog;
   /** These two left out: requests about partitions, or about rules, fail, because no broker is known. */
   readonly partitions?: Partitions;
   readonly validityRules?: ValidityRulesLog;
@@ -108,6 +112,7 @@ export async function buildQueryApi({
   quotaShares = wholeQuotas,
   audit = noTrail,
   requests = { append: unasked, [Symbol.asyncDispose]: () => Promise.resolve() },
+  erasures = { room: () => 1, begin: unasked, get: unasked, nodesOf: unasked, logKeptUntil: unasked },
   partitions = { read: unasked, grow: unasked },
   validityRules = { read: unasked, announce: unasked },
   readiness,
@@ -153,7 +158,7 @@ export async function buildQueryApi({
   http.addHook('preClose', async () => await live[Symbol.asyncDispose]());
   const shared = {
     ...{ ...store, config, clients, replicas, nodes, nodePositions: patient.nodePositions },
-    ...{ stalls, logEnds, live, partitions, validityRules, requests, now, wait },
+    ...{ stalls, logEnds, live, partitions, validityRules, requests, erasures, now, wait },
     ...{ keyBook: keys.book, readKeysToEnd: keys.readToEnd, appendKeyChange },
     ...{ storeFor, routing: splitAds, ...signIn, oidc, log, isOverTls: clients.isOverTls },
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
@@ -182,24 +187,6 @@ function openStores({ config, replicas, splitAds, ...options }: StoresOptions) {
   const store = openStore(storeOptions);
   return { store, storeFor: storeForSenders(openAdStores({ ...storeOptions, whole: store, routing: splitAds })) };
 }
-
-/** The head of the OpenAPI document. */
-const about = {
-  title: 'Ad click counts: query API',
-  description:
-    'Exact clicks of each ad in each minute. Every answer has its state and the watermark that it is based on. Times are in UTC.',
-  tags: {
-    filters: 'Filters with a name, which requests use as `filter=`',
-    ads: 'Clicks of ads, top lists, series, and how final counts were changed',
-    clicks: 'What became of one click',
-    jobs: 'Recounts, and comparisons with raw clicks',
-    pipeline: 'How far counting has come, whether the sums agree, what was not counted, and what is happening now',
-    exports: 'All rows of a range, for other programs',
-    audit: 'Who has done what, when, and from where',
-    rules: 'By which rules clicks are invalid, and from which minute on',
-    keys: 'API keys, which a key with scope admin makes and ends, and who is signed in with one',
-  },
-};
 
 function httpLimitsOf(config: QueryApiConfig, rawSeconds: RawSeconds) {
   return {

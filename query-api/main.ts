@@ -14,8 +14,10 @@ import { openServerTls } from '../infra/tls/server-tls.ts';
 import { names } from '../infra/topics.ts';
 import { followPartitions } from '../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
+import { followErasures } from '../ingest/privacy/follow-erasures.ts';
 import { buildQueryApi } from './app.ts';
 import { QueryApiConfig, readLimitsOf, trustedProxiesOf } from './config.ts';
+import { openErasureLog } from './log/erasure-log.ts';
 import { partitionsOver } from './log/partitions.ts';
 import { openRequestLog } from './log/request-log.ts';
 import { validityRulesOver } from './log/validity-rules.ts';
@@ -38,6 +40,8 @@ await runProcess(log, async (stop, life) => {
   await using keyLog = openKeyLog(asked.kafka, asked.names);
   await using audit = openAuditTrail(openAuditLog(asked.kafka, asked.names), { log });
   await using requests = openRequestLog(asked.kafka, asked.names);
+  await using followed = followErasures({ ...asked, log });
+  await using erasures = openErasureLog({ ...asked, erasures: followed, nodes: list });
   const http = await buildQueryApi({
     ...{ config, clickhouse: replicas.clickhouse, replicas, nodes: { list, reports } },
     ...{ log, now: Date.now, countedLog, requests },
@@ -45,6 +49,7 @@ await runProcess(log, async (stop, life) => {
     appendKeyChange: keyLog.append,
     audit,
     routing: countedLog.routing,
+    erasures,
     partitions: partitionsOver({ ...asked, terms, record, log }),
     validityRules: validityRulesOver({ ...asked, terms, record, log }),
     readiness: { hotAds: () => record.book.check(), partitions: record.check },

@@ -10,6 +10,9 @@
  *
  * A caller that has read everything in the log waits until `intervalMs` has passed since its insert began, so that the
  * next insert is larger. A caller that is behind does not wait.
+ *
+ * Rows that were made before an erasure became known are never sent after it, however long they have waited: the caller
+ * has to make them again (`OutdatedRows`).
  */
 
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
@@ -17,7 +20,7 @@ import { Corrupt, messageOf, RefusedRows } from '../../infra/errors.ts';
 import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
 import type { Logger } from '../../infra/log.ts';
 import { InsertQueue, isBehind, type QueuedBatch } from './insert-queue.ts';
-import { RetryingInsert } from './retrying-insert.ts';
+import { type KnownErasures, OutdatedRows, RetryingInsert } from './retrying-insert.ts';
 import { byForm, type TableRows } from './table-rows.ts';
 
 export interface BatchInserterOptions {
@@ -25,6 +28,7 @@ export interface BatchInserterOptions {
   /** The name of the ClickHouse node, for metrics. */
   readonly node: string;
   readonly log: Logger;
+  readonly erasures: KnownErasures;
   readonly lingerMs: number;
   readonly maxBatchBytes: number;
   /** The time between the beginnings of two inserts while there is nothing more in the log. */
@@ -64,9 +68,12 @@ export class BatchInserter {
     this.#inserting.close();
   }
 
-  /** Resolves when ClickHouse has the batch's rows. Rejects when the group rebalances before that. */
+  /**
+   * Resolves when ClickHouse has the batch's rows. Rejects when the group rebalances before that. The rows must have
+   * been made just now. @throws OutdatedRows
+   */
   async insert(batch: FetchedBatch, rows: TableRows): Promise<void> {
-    const queued = this.#queue.add(batch, rows);
+    const queued = this.#queue.add(batch, rows, this.#options.erasures.book.version);
     const heartbeats = setInterval(() => {
       batch.heartbeat().catch(error => {
         queued.abandoned = true;
@@ -97,9 +104,10 @@ export class BatchInserter {
   }
 
   async #insertAll(taken: readonly QueuedBatch[]): Promise<void> {
+    const isCurrent = () => taken.every(({ erasures }) => erasures === this.#options.erasures.book.version);
     for (const [step, [table, , columns]] of (taken[0]?.rows ?? []).entries()) {
       for (const rows of byForm(taken.flatMap(queued => queued.rows[step]?.[1] ?? [])))
-        await this.#inserting.insert(table, rows, columns);
+        await this.#inserting.insert(table, rows, isCurrent, columns);
     }
   }
 
@@ -116,7 +124,8 @@ export class BatchInserter {
         this.#inserting.failing = undefined;
       } catch (again) {
         // The caller halts the partition after a contradiction. Inserts of other partitions may still succeed.
-        this.#inserting.failing = again instanceof Corrupt ? undefined : messageOf(again);
+        this.#inserting.failing =
+          again instanceof Corrupt || again instanceof OutdatedRows ? undefined : messageOf(again);
         queued.done.reject(again);
       }
     }

@@ -16,6 +16,8 @@ export interface QueuedBatch {
   readonly rows: readonly (readonly [table: string, rows: readonly Buffer[], columns?: readonly string[]])[];
   readonly done: PromiseWithResolvers<void>;
   readonly bytes: number;
+  /** How many erasures were known when its rows were made. */
+  readonly erasures: number;
   /** A rebalance has taken the partition away. The rows may still be inserted, but the offset is not committed. */
   abandoned: boolean;
 }
@@ -41,10 +43,11 @@ export class InsertQueue {
     return this.#waiting.length === 0;
   }
 
-  add(batch: FetchedBatch, tableRows: TableRows): QueuedBatch {
+  add(batch: FetchedBatch, tableRows: TableRows, erasures: number): QueuedBatch {
     const rows = [...tableRows];
     const bytes = rows.flatMap(([, pieces]) => pieces).reduce((sum, piece) => sum + piece.length, 0);
-    const queued: QueuedBatch = { batch, rows, bytes, done: Promise.withResolvers<void>(), abandoned: false };
+    const done = Promise.withResolvers<void>();
+    const queued: QueuedBatch = { batch, rows, bytes, erasures, done, abandoned: false };
     this.#waiting.push(queued);
     this.#bytes += bytes;
     const { lingerMs, maxBatchBytes, onDue } = this.#options;

@@ -9,6 +9,7 @@ import { beginProgram } from '../../infra/program.ts';
 import { names as namesOf } from '../../infra/topics.ts';
 import { followPartitions } from '../../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../../ingest/hot-ads/rule.ts';
+import { followErasures } from '../../ingest/privacy/follow-erasures.ts';
 import { SinkConfig } from '../config.ts';
 import { followNode } from './node-sink.ts';
 import { nodeChecks, servedNodes } from './served-nodes.ts';
@@ -22,6 +23,7 @@ await runProcess(log, async (stop, life) => {
   const kafka = createKafka(config, clientId, log);
   const { crash, promise: crashed } = createCrash(log);
   await using partitions = followPartitions({ kafka, names, terms: hotAdTermsOf(config), log });
+  await using erasures = followErasures({ kafka, names, log });
   await using cluster = openCluster(config, { readers: 1 });
   const served = servedNodes(cluster, config.SINK_NODES);
   await using probe = topicProbe(kafka, names.topic('clicks'));
@@ -38,17 +40,20 @@ await runProcess(log, async (stop, life) => {
       kafka: probe.check,
       ...nodeChecks(served, inserts),
       partitions: partitions.checkKnown,
+      erasures: erasures.check,
     },
     ...{ config, life, log },
   });
   await partitions.ready(stop);
+  // A row of a person who is erased must not go into a node that has no such row any more.
+  await erasures.ready(stop);
   if (stop.aborted) return;
   await using nodes = new AsyncDisposableStack();
   const topology = { shards: cluster.shards.length, nodes: cluster.nodes.length };
   for (const node of served) {
     const { clickhouse } = node;
     const sink = followNode({
-      ...{ kafka, clickhouse, names, config, log, topology, of: node, onCrash: crash },
+      ...{ kafka, clickhouse, names, config, erasures, log, topology, of: node, onCrash: crash },
       // The process that owns the port is the only one of this name. So a member of this name in a group belongs to a
       // process that is dead.
       async beforeJoining({ inGroups }) {

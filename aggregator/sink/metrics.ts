@@ -13,4 +13,9 @@ export const halted = gauge(
   '1 while the sink is halted, because the log no longer contains the next rows, or because ClickHouse does not accept them',
   ['group'],
 );
+export const erasureDelay = gauge(
+  'erasure_delay_seconds',
+  'For how long the oldest erasure of a person has been asked for that this node has not done yet; 0: all are done',
+  ['node'],
+);
 export const position = gauge('sink_position', 'Offset of the next record to insert', ['node', 'topic', 'partition']);

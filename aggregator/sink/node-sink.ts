@@ -16,6 +16,7 @@ import { migrate } from '../../infra/migrate.ts';
 import { pause } from '../../infra/pause.ts';
 import { retrying } from '../../infra/retry.ts';
 import { type SinkNode, sinkNode } from './node.ts';
+import { openRowEraser } from './row-eraser.ts';
 import { openSink, type Sink, type SinkDeps } from './sink.ts';
 import { whileFilled } from './while-filled.ts';
 
@@ -41,7 +42,7 @@ export function followNode(deps: NodeSinkDeps): Sink {
       if (isFirst) await beforeJoining?.(node);
       await whileFilled(
         {
-          open: end => retrying(`join groups of ${of.name}`, log, end, () => openSink({ ...deps, node, signal: end })),
+          open: end => retrying(`join groups of ${of.name}`, log, end, () => openFilled(deps, node, end)),
           onRunning(sink) {
             running = sink;
             if (sink) log.info({ node: of.name }, 'sink runs');
@@ -74,6 +75,21 @@ export function followNode(deps: NodeSinkDeps): Sink {
       await following;
     },
   };
+}
+
+/** Opens what inserts rows, and what erases persons from rows that are there. */
+async function openFilled(deps: NodeSinkDeps, node: SinkNode, signal: AbortSignal): Promise<Sink> {
+  const { clickhouse, erasures, config, log } = deps;
+  await using opening = new AsyncDisposableStack();
+  const sink = opening.use(await openSink({ ...deps, node, signal }));
+  opening.use(
+    openRowEraser({
+      ...{ clickhouse, book: erasures.book, node: node.name, now: Date.now, log },
+      settleMs: config.SINK_ERASURE_SETTLE_MS,
+    }),
+  );
+  const opened = opening.move();
+  return { check: sink.check, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
 const defaultLookEveryMs = 5_000;

@@ -9,6 +9,7 @@ import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { Corrupt, RefusedRows } from '../../infra/errors.ts';
 import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
 import type { Logger } from '../../infra/log.ts';
+import type { Erased } from './erased-rows.ts';
 import { refusedLines } from './metrics.ts';
 import { rawRows } from './raw-rows.ts';
 import { byForm, type TableRows } from './table-rows.ts';
@@ -22,10 +23,11 @@ export const firstRefusedLine = 2 ** 31;
 export async function insertAllButRefused(
   clickhouse: ClickHouse,
   { partition, records }: FetchedBatch,
+  erased: Erased,
   log: Logger,
 ): Promise<void> {
   for (const record of records) {
-    const rows = Buffer.concat(rawRows(partition, [record]))
+    const rows = Buffer.concat(rawRows(partition, [record], erased))
       .toString()
       .split('\n')
       .filter(isLine);

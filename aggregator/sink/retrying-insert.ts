@@ -1,22 +1,32 @@
 /**
  * Inserts rows into ClickHouse, and repeats an insert with the same rows until it succeeds.
  *
- * All tables replace rows by key and version, so an insert that is repeated after a lost answer changes nothing. Two
- * errors end the repetition: ClickHouse refuses the rows themselves (`RefusedRows`), or the sink is closed.
+ * All tables replace rows by key and version, so an insert that is repeated after a lost answer changes nothing. Three
+ * things end the repetition: ClickHouse refuses the rows themselves (`RefusedRows`), a person was erased since the rows
+ * were made (`OutdatedRows`), or the sink is closed.
  */
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
-import { messageOf, RefusedRows } from '../../infra/errors.ts';
+import { messageOf, RefusedRows, Retryable } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
 import { pause } from '../../infra/pause.ts';
+import type { FollowedErasures } from '../../ingest/privacy/follow-erasures.ts';
 import { insertRetries, insertSeconds, rowBytes } from './metrics.ts';
 
 const longestPauseMs = 5_000;
+
+export type KnownErasures = Pick<FollowedErasures, 'check'> & {
+  readonly book: Pick<FollowedErasures['book'], 'version'>;
+};
+
+/** They were made before an erasure became known, and have to be made again. */
+export class OutdatedRows extends Retryable {}
 
 export interface RetryingInsertOptions {
   readonly clickhouse: ClickHouse;
   /** The name of the ClickHouse node, for metrics. */
   readonly node: string;
   readonly log: Logger;
+  readonly erasures: Pick<KnownErasures, 'check'>;
 }
 
 export class RetryingInsert {
@@ -43,14 +53,21 @@ export class RetryingInsert {
   }
 
   /** Resolves when ClickHouse has the rows. Only one call may be in progress, because all of them use one memory. */
-  async insert(table: string, rows: readonly Buffer[], columns?: readonly string[]): Promise<void> {
-    const { clickhouse, node, log } = this.#options;
+  async insert(
+    table: string,
+    rows: readonly Buffer[],
+    isCurrent: () => boolean,
+    columns?: readonly string[],
+  ): Promise<void> {
+    const { clickhouse, node, log, erasures } = this.#options;
     const { signal } = this.#closing;
     const ndjson = this.#join(rows);
     for (let attempt = 0; ; attempt++) {
+      if (!isCurrent()) throw new OutdatedRows(`${table}: persons were erased since the rows were made`);
       const startedAt = performance.now();
       this.#startedAt = startedAt;
       try {
+        erasures.check();
         await clickhouse.insert(table, ndjson, columns);
         insertSeconds.observe({ node, table }, (performance.now() - startedAt) / 1000);
         rowBytes.inc({ node, table }, ndjson.length);

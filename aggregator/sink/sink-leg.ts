@@ -12,6 +12,7 @@ import {
 import type { RecordContract } from '../../infra/kafka/record-contract.ts';
 import { watchStalls } from '../../infra/kafka/stall-watch.ts';
 import type { Logger } from '../../infra/log.ts';
+import type { FollowedErasures } from '../../ingest/privacy/follow-erasures.ts';
 import type { SinkConfig } from '../config.ts';
 import { BatchInserter, type BatchInserterOptions } from './batch-inserter.ts';
 import { HaltedPartitions, type TopicPartition } from './halted-partitions.ts';
@@ -19,6 +20,7 @@ import { type Begin, beginsOf, heldSince } from './held-offsets.ts';
 import { KnownRecords } from './known-records.ts';
 import { halted, position } from './metrics.ts';
 import type { SinkNode } from './node.ts';
+import { OutdatedRows } from './retrying-insert.ts';
 import { SinkPositions } from './sink-positions.ts';
 import type { TableRows } from './table-rows.ts';
 
@@ -41,6 +43,7 @@ export interface LegDeps {
   readonly clickhouse: ClickHouse;
   readonly node: SinkNode;
   readonly config: SinkConfig;
+  readonly erasures: Pick<FollowedErasures, 'book' | 'check'>;
   readonly log: Logger;
   /** Is called when the leg cannot continue. The process must end and be started again. */
   readonly onCrash: (error: Error) => void;
@@ -53,13 +56,14 @@ export interface Leg extends AsyncDisposable {
 
 export async function openLeg(deps: LegDeps, options: LegOptions): Promise<Leg> {
   const { group, topics, isolation, intervalMs, onRefused } = options;
-  const { kafka, clickhouse, node, config, log } = deps;
+  const { kafka, clickhouse, node, config, erasures, log } = deps;
   const link: Link = {};
   const commits = createCommits(node, link);
   const inserter = new BatchInserter({
     clickhouse,
     node: node.name,
     log,
+    erasures,
     lingerMs: config.SINK_LINGER_MS,
     maxBatchBytes: config.SINK_MAX_BATCH_BYTES,
     intervalMs,
@@ -202,8 +206,7 @@ function createReader(deps: LegDeps, options: LegOptions, { admin, link, commits
       if (!reads(batch.partition) || halts.has(batch)) return;
       try {
         const known = new KnownRecords(batch, contract);
-        const rows = rowsOf({ ...batch, records: known });
-        await inserter.insert(known.batch, rows);
+        await untilCurrent(() => inserter.insert(known.batch, rowsOf({ ...batch, records: known })));
         positions.passed(batch.topic, batch.partition, known.batch.nextOffset);
         if (known.endedBy) halt(batch, known.endedBy);
       } catch (error) {
@@ -241,6 +244,17 @@ function createReader(deps: LegDeps, options: LegOptions, { admin, link, commits
       current = undefined;
     },
   };
+}
+
+/** Makes rows again that were made before an erasure became known. */
+async function untilCurrent(work: () => Promise<void>): Promise<void> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof OutdatedRows)) throw error;
+    }
+  }
 }
 
 /** The number of partitions may grow. At most this many are processed at once. */

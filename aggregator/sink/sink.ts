@@ -51,25 +51,27 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
 }
 
 /** What is copied, by which group, into which tables. */
-function legsOf({ names, clickhouse, log, node, config }: SinkDeps): readonly LegOptions[] {
+function legsOf({ names, clickhouse, log, node, config, erasures }: SinkDeps): readonly LegOptions[] {
+  const { book } = erasures;
   const rawLeg: LegOptions = {
     group: names.groupAt(names.rawSinkGroup, node.inGroups),
     topics: [names.topic('clicks')],
     isolation: 'read_uncommitted',
     contract: clickContract,
-    rowsOf: ({ partition, records }) => new Map([['click_raw', rawRows(partition, records)]]),
+    rowsOf: ({ partition, records }) => new Map([['click_raw', rawRows(partition, records, book)]]),
     intervalMs: config.SINK_RAW_INTERVAL_MS,
-    onRefused: batch => insertAllButRefused(clickhouse, batch, log),
+    onRefused: batch => insertAllButRefused(clickhouse, batch, book, log),
   };
+  const countedRowsOf = (batch: FetchedBatch) => aggregateRows(batch, book);
   const aggregateLeg: LegOptions = {
     group: names.groupAt(names.aggregateSinkGroup, node.inGroups),
     topics: [names.topic('aggregates'), names.topic('quarantine')],
     isolation: 'read_committed',
     contract: rowContract,
-    rowsOf: aggregateRows,
+    rowsOf: countedRowsOf,
     // People wait for these counts.
     intervalMs: 0,
-    onRefused: batch => insertWhole(clickhouse, batch, aggregateRows),
+    onRefused: batch => insertWhole(clickhouse, batch, countedRowsOf),
   };
   const resultRowsOf = (batch: FetchedBatch) => resultRows(batch, node.holds);
   const resultLeg: LegOptions = {

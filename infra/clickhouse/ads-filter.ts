@@ -41,6 +41,7 @@ export const rowsOfTables: Readonly<Record<string, 'ad' | 'none' | 'all'>> = {
   conservation_check: 'none',
   replica_check: 'none',
   audit_record: 'none',
+  erasure_done: 'none',
   // Its filters name the users and addresses of others.
   stored_filter: 'none',
   // How far counting has come, which an answer says, and which recounts are visible.

@@ -24,6 +24,7 @@ const commands = {
   partitions: async () => (await import('./partitions-command.ts')).partitionsCommand(),
   audit: async () => (await import('./audit-command.ts')).auditCommand(),
   keys: async () => (await import('./keys-commands.ts')).keysCommand(),
+  users: async () => (await import('./users-commands.ts')).usersCommand(),
   quarantine: async () => {
     const { quarantineCommand } = await import('./quarantine-commands.ts');
     const { parseMap } = await import('../../ingest/feed/mapping.ts');

@@ -269,6 +269,66 @@ export interface Operations {
       readonly updated_at: string;
     };
   };
+  /** Erase a person from all stored clicks and quarantined lines */
+  readonly eraseUser: {
+    readonly input: {
+      readonly params: {
+        /** The id of the user in the plain form, as clicks were posted with it. */ readonly user_id: string;
+      };
+    };
+    readonly answer: {
+      readonly id: string;
+      /** `done`: each node of ClickHouse has looked for rows of these persons and has found none. `running`: a node has not yet, or does not answer. `incomplete`: only a part of the request has reached the log; ask for it again. */
+      readonly state: 'running' | 'done' | 'incomplete';
+      /** How many persons the request has named. */
+      readonly persons: number;
+      /** What was clicked or received until then is erased. Later clicks of these persons are new data. */
+      readonly asked_at: string;
+      readonly nodes: readonly {
+        /** Its name in the topology. */ readonly node: string;
+        /** `away`: it does not answer. It erases these persons when it is back. */
+        readonly state: 'running' | 'done' | 'away';
+        /** When the look began that has found no row of these persons. */
+        readonly done_at: string | null;
+      }[];
+      /** Until when the log still has the clicks. Nothing but our own processes reads it. */
+      readonly log: readonly {
+        /** A topic with clicks as they came, without the prefix. */ readonly topic: string;
+        /** When the last record from before the request has expired. Null: the topic has no retention, so nothing expires. */
+        readonly kept_until: string | null;
+      }[];
+    };
+  };
+  /** Erase up to 1000 persons from all stored clicks and quarantined lines */
+  readonly eraseUsers: {
+    readonly input: {
+      readonly body: {
+        /** The persons. */ readonly user_ids: readonly string[];
+      };
+    };
+    readonly answer: {
+      readonly id: string;
+      /** `done`: each node of ClickHouse has looked for rows of these persons and has found none. `running`: a node has not yet, or does not answer. `incomplete`: only a part of the request has reached the log; ask for it again. */
+      readonly state: 'running' | 'done' | 'incomplete';
+      /** How many persons the request has named. */
+      readonly persons: number;
+      /** What was clicked or received until then is erased. Later clicks of these persons are new data. */
+      readonly asked_at: string;
+      readonly nodes: readonly {
+        /** Its name in the topology. */ readonly node: string;
+        /** `away`: it does not answer. It erases these persons when it is back. */
+        readonly state: 'running' | 'done' | 'away';
+        /** When the look began that has found no row of these persons. */
+        readonly done_at: string | null;
+      }[];
+      /** Until when the log still has the clicks. Nothing but our own processes reads it. */
+      readonly log: readonly {
+        /** A topic with clicks as they came, without the prefix. */ readonly topic: string;
+        /** When the last record from before the request has expired. Null: the topic has no retention, so nothing expires. */
+        readonly kept_until: string | null;
+      }[];
+    };
+  };
   /** Counts by minute, ad, country and partition (without from and to: of the last full minute) */
   readonly exportAdMinutes: {
     readonly input: {
@@ -388,6 +448,39 @@ export interface Operations {
       readonly raw: string;
       /** What became of it. `restated`: it came too late, and a restatement has counted it since or has found that it is a copy. `waiting`: it waits for its restatement. `not_counted`: it is in no count, and stays so unless it is mended and posted again. */
       readonly outcome: 'restated' | 'waiting' | 'not_counted';
+    };
+  };
+  /** All that is kept of one person: clicks and quarantined lines, with the meaning of each field */
+  readonly exportUser: {
+    readonly input: {
+      readonly params: {
+        /** The id of the user in the plain form, as clicks were posted with it. */ readonly user_id: string;
+      };
+    };
+    readonly answer: {
+      readonly kind: 'about' | 'click' | 'quarantined_line' | 'end';
+      readonly exported_at?: string;
+      readonly click_id?: string;
+      readonly event_id?: string;
+      readonly ad_id?: string;
+      readonly clicked_at?: string | number;
+      readonly received_at?: string;
+      readonly country?: string;
+      readonly user_id?: string;
+      readonly ip?: string;
+      readonly user_agent?: string;
+      readonly referrer?: string;
+      readonly facts?: string;
+      readonly kept_until?: string;
+      readonly partition?: number;
+      readonly offset?: number;
+      readonly line?: number;
+      readonly reason?: string;
+      readonly detail?: string;
+      readonly appended_at?: string;
+      readonly raw?: string;
+      readonly fields?: { readonly [key: string]: string };
+      readonly log?: readonly { readonly topic: string; readonly kept_until: string | null }[];
     };
   };
   /** Ads whose id begins with or contains a text, with their clicks (without from and to: in the last 24 hours) */
@@ -878,6 +971,36 @@ export interface Operations {
           /** False: the number is an estimate with an error below 1 %, because there are more than 1000000 users. */
           readonly is_exact: boolean;
         };
+      }[];
+    };
+  };
+  /** How far an erasure of persons is, in each node and in the log */
+  readonly getErasure: {
+    readonly input: {
+      readonly params: {
+        /** The id of the erasure. */ readonly id: string;
+      };
+    };
+    readonly answer: {
+      readonly id: string;
+      /** `done`: each node of ClickHouse has looked for rows of these persons and has found none. `running`: a node has not yet, or does not answer. `incomplete`: only a part of the request has reached the log; ask for it again. */
+      readonly state: 'running' | 'done' | 'incomplete';
+      /** How many persons the request has named. */
+      readonly persons: number;
+      /** What was clicked or received until then is erased. Later clicks of these persons are new data. */
+      readonly asked_at: string;
+      readonly nodes: readonly {
+        /** Its name in the topology. */ readonly node: string;
+        /** `away`: it does not answer. It erases these persons when it is back. */
+        readonly state: 'running' | 'done' | 'away';
+        /** When the look began that has found no row of these persons. */
+        readonly done_at: string | null;
+      }[];
+      /** Until when the log still has the clicks. Nothing but our own processes reads it. */
+      readonly log: readonly {
+        /** A topic with clicks as they came, without the prefix. */ readonly topic: string;
+        /** When the last record from before the request has expired. Null: the topic has no retention, so nothing expires. */
+        readonly kept_until: string | null;
       }[];
     };
   };
@@ -2787,9 +2910,12 @@ export const operations = {
   cancelReplay: { service: 'query-api', method: 'DELETE', path: '/v1/replays/{id}', gives: 'json' },
   createKey: { service: 'query-api', method: 'POST', path: '/v1/keys', gives: 'json' },
   deleteFilter: { service: 'query-api', method: 'DELETE', path: '/v1/filters/{id}', gives: 'json' },
+  eraseUser: { service: 'query-api', method: 'DELETE', path: '/v1/users/{user_id}', gives: 'json' },
+  eraseUsers: { service: 'query-api', method: 'POST', path: '/v1/erasures', gives: 'json' },
   exportAdMinutes: { service: 'query-api', method: 'GET', path: '/v1/exports/ad_minutes', gives: 'lines' },
   exportClicks: { service: 'query-api', method: 'GET', path: '/v1/exports/clicks', gives: 'lines' },
   exportQuarantine: { service: 'query-api', method: 'GET', path: '/v1/quarantine/export', gives: 'lines' },
+  exportUser: { service: 'query-api', method: 'GET', path: '/v1/users/{user_id}/export', gives: 'lines' },
   findAds: { service: 'query-api', method: 'GET', path: '/v1/ads', gives: 'json' },
   followClickLink: { service: 'ingest', method: 'GET', path: '/c/{ad_id}', gives: 'nothing' },
   getAggregatedCount: { service: 'query-api', method: 'GET', path: '/v1/ads/{ad_id}/aggregated_count', gives: 'json' },
@@ -2797,6 +2923,7 @@ export const operations = {
   getClick: { service: 'query-api', method: 'GET', path: '/v1/clicks/{event_id}', gives: 'json' },
   getClickScript: { service: 'ingest', method: 'GET', path: '/click.js', gives: 'text' },
   getCountries: { service: 'query-api', method: 'GET', path: '/v1/ads/countries', gives: 'json' },
+  getErasure: { service: 'query-api', method: 'GET', path: '/v1/erasures/{id}', gives: 'json' },
   getFilter: { service: 'query-api', method: 'GET', path: '/v1/filters/{id}', gives: 'json' },
   getMostClicked: { service: 'query-api', method: 'GET', path: '/v1/ads/most_clicked', gives: 'json' },
   getPartitions: { service: 'query-api', method: 'GET', path: '/v1/partitions', gives: 'json' },

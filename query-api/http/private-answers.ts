@@ -37,4 +37,6 @@ const personalRoutes: ReadonlySet<string> = new Set([
   '/v1/filters/:id',
   '/v1/quarantine',
   '/v1/quarantine/export',
+  '/v1/users/:user_id',
+  '/v1/users/:user_id/export',
 ]);

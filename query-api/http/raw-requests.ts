@@ -21,4 +21,5 @@ const rawRoutes: ReadonlySet<string> = new Set([
   '/v1/exports/clicks',
   '/v1/quarantine',
   '/v1/quarantine/export',
+  '/v1/users/:user_id/export',
 ]);

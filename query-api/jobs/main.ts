@@ -12,6 +12,7 @@ import { retrying } from '../../infra/retry.ts';
 import { names as namesOf } from '../../infra/topics.ts';
 import { followPartitions } from '../../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../../ingest/hot-ads/rule.ts';
+import { type FollowedErasures, followErasures } from '../../ingest/privacy/follow-erasures.ts';
 import { type JobLog, openJobLog } from '../log/job-log.ts';
 import { openRequestLog, type RequestLog } from '../log/request-log.ts';
 import { type OpenReplicas, openReplicas } from '../replicas/open-replicas.ts';
@@ -35,6 +36,7 @@ await runProcess(log, async (stop, life) => {
   await using partitions = followPartitions({ kafka, names, terms: hotAdTermsOf(config), log });
   await using store = openReplicas({ kafka, names, partitions, config, limits, now: Date.now, log });
   await using requests = openRequestLog(kafka, names);
+  await using erasures = followErasures({ kafka, names, log });
   await using probe = topicProbe(kafka, names.topic('job-requests'));
   let running: Lease | undefined;
   // A runner that waits for the lease has it too.
@@ -61,7 +63,7 @@ await runProcess(log, async (stop, life) => {
     openLease({
       ...{ kafka, names, sessionTimeoutMs: config.JOBS_SESSION_TIMEOUT_MS },
       beginTerm: over => beginTerm(term, over),
-      work: ({ log: jobLog }) => openWork(kafka, store, requests, jobLog),
+      work: ({ log: jobLog }) => openWork({ kafka, store, requests, erasures, jobLog }),
       ...{ log, onCrash: crash },
     }),
   );
@@ -82,8 +84,16 @@ function termDepsOf(kafka: KafkaClient, { replicas }: OpenReplicas, url: string)
   };
 }
 
+interface WorkDeps {
+  readonly kafka: KafkaClient;
+  readonly store: OpenReplicas;
+  readonly requests: RequestLog;
+  readonly erasures: FollowedErasures;
+  readonly jobLog: JobLog;
+}
+
 /** Starts everything that works during one term. */
-function openWork(kafka: KafkaClient, store: OpenReplicas, requests: RequestLog, jobLog: JobLog): AsyncDisposable {
+function openWork({ kafka, store, requests, erasures, jobLog }: WorkDeps): AsyncDisposable {
   const deps = { config, store, countedLog: store.countedLog, requests, jobLog, now: Date.now, log };
   const open = new AsyncDisposableStack();
   open.use(openConservationWatch(deps));
@@ -93,6 +103,6 @@ function openWork(kafka: KafkaClient, store: OpenReplicas, requests: RequestLog,
       whenAsked: onAppended => watchAppends(kafka, { topic: names.topic('job-requests'), onAppended, log }),
     }),
   );
-  open.use(openReplicaChecks(deps));
+  open.use(openReplicaChecks({ ...deps, erasures }));
   return open;
 }

@@ -19,6 +19,7 @@ import { routePipeline } from './pipeline/pipeline-routes.ts';
 import { type RulesRoutesDeps, routeRules } from './rules/rules.ts';
 import { type OidcSignInDeps, routeOidcSignIn } from './session/oidc-sign-in.ts';
 import { routeSession, type SessionRoutesDeps } from './session/session.ts';
+import { type ErasureRoutesDeps, routeErasures } from './users/erasures.ts';
 
 /** Their answers are data, so the policy lets them load, run and embed nothing. */
 export function routeVersion1(http: Http, deps: Version1Deps): void {
@@ -47,6 +48,7 @@ export function routeVersion1(http: Http, deps: Version1Deps): void {
   routeLive(http, deps);
   routeKeys(http, deps);
   routeAudit(http, deps);
+  routeErasures(http, deps);
   routeSession(http, deps);
   routeOidcSignIn(http, deps);
   for (const [url, allowed] of [...paths]) refuseOtherMethods(http, url, allowed);
@@ -60,6 +62,7 @@ type Version1Deps = Parameters<typeof routeAds>[1] &
   Parameters<typeof routeAllExports>[1] &
   Parameters<typeof routeLive>[1] &
   Parameters<typeof routeAudit>[1] &
+  ErasureRoutesDeps &
   RulesRoutesDeps &
   KeyRoutesDeps &
   SessionRoutesDeps &

@@ -13,6 +13,7 @@ import { createConservationStore } from './jobs/conservation-store.ts';
 import { createJobStore } from './jobs/job-store.ts';
 import { createRunnerStore } from './jobs/runner-store.ts';
 import { createLateClicks } from './late-clicks.ts';
+import { createPersonRows } from './person-rows.ts';
 import { createQuarantineQueries } from './quarantine.ts';
 import { createRawQueries } from './raw-counts.ts';
 import { createRawCoverage } from './raw-coverage.ts';
@@ -61,6 +62,7 @@ export function openStore(options: StoreOptions) {
     tops: createTopQueries(clickhouse, directory, { timeoutMs }),
     history: createHistoryQueries(clickhouse, { timeoutMs, shards }),
     exports: createExportQueries(ofRaw, { timeoutMs, exportTimeoutMs }),
+    personRows: createPersonRows(ofRaw, { exportTimeoutMs }),
     quarantine: createQuarantineQueries(ofRaw, { timeoutMs, now }),
     audit: createAuditQueries(ofRaw, { timeoutMs }),
     cells: createCellQueries(ofRaw, { timeoutMs }),

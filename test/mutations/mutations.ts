@@ -4076,6 +4076,124 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/invalid-status.test.ts',
     edits: [["net: clicksOf({ ...row, count: row.counted }, 'net'),", 'net: row.counted,']],
   },
+  {
+    name: 'erased-click-read-again',
+    bug: 'a sink inserts old clicks as the log has them: who was erased comes back when a node reads the log again',
+    file: 'aggregator/sink/raw-rows.ts',
+    unit: 'test/unit/aggregator/erased-rows.test.ts',
+    edits: [
+      [
+        'const changed = isRow ? kept() : undefined;',
+        'const changed = isRow && reader.clickedAt < 0 ? kept() : undefined;',
+      ],
+    ],
+  },
+  {
+    name: 'erased-line-read-again',
+    bug: 'quarantined lines of who was erased come back when a node reads the log again',
+    file: 'aggregator/sink/aggregate-rows.ts',
+    unit: 'test/unit/aggregator/erased-rows.test.ts',
+    edits: [
+      [
+        'const changed = erasedLine(row, erased);',
+        'const changed = row.line < 0 ? erasedLine(row, erased) : undefined;',
+      ],
+    ],
+  },
+  {
+    name: 'erased-rows-sent-late',
+    bug: 'rows that were made before a person was erased are sent after it, when ClickHouse is back',
+    file: 'aggregator/sink/retrying-insert.ts',
+    unit: 'test/unit/aggregator/retrying-insert.test.ts',
+    edits: [['if (!isCurrent())', 'if (attempt < 0 && !isCurrent())']],
+  },
+  {
+    name: 'inserts-without-erasures',
+    bug: 'a sink inserts while it does not know who was erased',
+    file: 'aggregator/sink/retrying-insert.ts',
+    unit: 'test/unit/aggregator/retrying-insert.test.ts',
+    edits: [['        erasures.check();\n', '']],
+  },
+  {
+    name: 'erased-by-one-token',
+    bug: 'all who are erased together get one token: unique users become fewer',
+    file: 'ingest/privacy/erasure-record.ts',
+    unit: 'test/unit/ingest/privacy/erasure.test.ts',
+    edits: [["'base64url').slice(0, 22)", "'base64url').slice(0, 0)"]],
+  },
+  {
+    name: 'erased-later-clicks',
+    bug: 'what a person clicks after the request is erased too: it is new data that the person has agreed to',
+    file: 'ingest/privacy/erasure-record.ts',
+    unit: 'test/unit/ingest/privacy/erasure.test.ts',
+    edits: [['return clickedAt <= at || ', 'return clickedAt <= at + 9e9 || ']],
+  },
+  {
+    name: 'erased-in-the-plain-form',
+    bug: 'only the plain form of an id is erased: clicks that ingest has hashed stay',
+    file: 'query-api/routes/users/person.ts',
+    unit: 'test/unit/query-api/users/erasures.test.ts',
+    edits: [
+      [
+        'return ofUserId(userId, {',
+        'return ofUserId(userId, { from: now, to: now }).slice(0, 1) ?? ofUserId(userId, {',
+      ],
+    ],
+  },
+  {
+    name: 'erased-on-one-node',
+    bug: 'an erasure is called done when one node of several has done it',
+    file: 'query-api/routes/users/erasures.ts',
+    unit: 'test/unit/query-api/users/erasures.test.ts',
+    edits: [["nodes.every(({ state }) => state === 'done')", "nodes.some(({ state }) => state === 'done')"]],
+  },
+  {
+    name: 'erased-from-under-a-filter',
+    bug: 'a person is erased whom a stored filter names: the filter keeps the id',
+    file: 'query-api/routes/users/erasures.ts',
+    unit: 'test/unit/query-api/users/erasures.test.ts',
+    edits: [['if (naming.length > 0)', 'if (naming.length > 9)']],
+  },
+  {
+    name: 'erased-person-in-audit-log',
+    bug: 'the audit log writes down whom somebody has asked to erase',
+    file: 'infra/http-audit.ts',
+    unit: 'test/unit/audited-routes.test.ts',
+    edits: [["'uniques', 'window'", "'uniques', 'user_id', 'user_ids', 'window'"]],
+  },
+  {
+    name: 'erased-with-rows-left',
+    bug: 'a node says that it has erased a person at once: rows may still come from a sink that does not know of it',
+    file: 'aggregator/sink/row-eraser.ts',
+    integration: 'test/integration/clickhouse/erasing.test.ts',
+    edits: [['>= settleMs;', '>= 0;']],
+  },
+  {
+    name: 'erased-once',
+    bug: 'rows of who was erased are not looked for again: what has come back stays',
+    file: 'aggregator/sink/row-eraser.ts',
+    integration: 'test/integration/clickhouse/erasing.test.ts',
+    edits: [['if (beganAt - before < lookEveryMs) return;', 'if (beganAt > before) return;']],
+  },
+  {
+    name: 'erased-without-lines',
+    bug: 'only clicks are erased: a quarantined line has the person whole',
+    file: 'aggregator/sink/row-eraser.ts',
+    integration: 'test/integration/clickhouse/erasing.test.ts',
+    edits: [
+      [
+        "for (const table of ['click_raw', 'quarantine'] as const)",
+        "for (const table of ['click_raw'] as const as readonly ('click_raw' | 'quarantine')[])",
+      ],
+    ],
+  },
+  {
+    name: 'erasure-alarms-replicas',
+    bug: 'replicas are called different while one has erased a person a moment before the other',
+    file: 'query-api/jobs/replicas/replica-check.ts',
+    integration: 'test/integration/clickhouse/replica-check.test.ts',
+    edits: [['!(isErasing && erasedTables.has(difference.table))', '!(isErasing && difference.table === "")']],
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {

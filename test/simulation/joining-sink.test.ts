@@ -6,6 +6,7 @@ import { openSink } from '../../aggregator/sink/sink.ts';
 import { loadConfig } from '../../infra/config.ts';
 import { createLog } from '../../infra/log.ts';
 import { names as namesOf } from '../../infra/topics.ts';
+import { noErasures } from '../support/no-erasures.ts';
 import { directNetwork } from './direct-network.ts';
 import { FakeBroker } from './fake-broker.ts';
 import { fakeKafka, type Operation } from './fake-kafka.ts';
@@ -36,6 +37,7 @@ function sink() {
   };
   const closing = new AbortController();
   const opening = openSink({
+    erasures: noErasures,
     kafka: fakeKafka(broker, network),
     clickhouse: fakeClickHouse(new FakeStore(), network, () => undefined),
     node: onlyNode,

@@ -28,6 +28,7 @@ import { newJob } from '../../query-api/store/jobs/job.ts';
 import { createRunnerStore } from '../../query-api/store/jobs/runner-store.ts';
 import { createStatedReading, type Stated } from '../../query-api/store/sql/stated-rows.ts';
 import { logRecordOf } from '../support/log-into.ts';
+import { noErasures } from '../support/no-erasures.ts';
 import { SeededRandom } from './seeded-random.ts';
 
 const ads = ['a', 'b', 'c'];
@@ -243,6 +244,7 @@ async function runSink(
       await new Promise(() => undefined);
     });
     const inserter = new BatchInserter({
+      erasures: noErasures,
       ...{ clickhouse, node: onlyNode.name, log, lingerMs: 0, maxBatchBytes: 1 << 20, intervalMs: 0 },
       onRefused: async () => undefined,
       async commit(_topic, offsets) {

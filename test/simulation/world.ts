@@ -12,6 +12,7 @@ import { openTaskGroup } from '../../aggregator/task-group.ts';
 import { loadConfig } from '../../infra/config.ts';
 import { names as namesOf } from '../../infra/topics.ts';
 import { ackHeader } from '../../ingest/ack-chain.ts';
+import { noErasures } from '../support/no-erasures.ts';
 import { Checkers, type Violation } from './checkers.ts';
 import { FakeBroker } from './fake-broker.ts';
 import { fakeKafka } from './fake-kafka.ts';
@@ -485,6 +486,7 @@ const openSinks: Open = async (world, network, onCrash, log, signal) => {
     return random.between(0, rows);
   };
   return await openSink({
+    erasures: noErasures,
     kafka: fakeKafka(broker, network),
     clickhouse: fakeClickHouse(store, network, tear),
     node: { ...onlyNode, incarnation: world.incarnation },

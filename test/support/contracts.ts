@@ -14,6 +14,10 @@ export const contracts: readonly string[] = [
   // Whoever asks for a person looks for what ingest keeps.
   'ingest/privacy/personal-data.ts',
   'ingest/privacy/privacy-config.ts',
+  // Who inserts rows and who asks for them know who was erased.
+  'ingest/privacy/erasure-record.ts',
+  'ingest/privacy/erasure-book.ts',
+  'ingest/privacy/follow-erasures.ts',
   // Exports, and who feeds them again, have the same columns.
   'ingest/feed/exported-columns.ts',
   // Who asks where a click is has to read the same rules in the same way.

@@ -20,6 +20,7 @@ export const forTenants: Readonly<Record<string, 'limited' | RegExp>> = {
   'GET /v1/quarantine/export': 'limited',
   'GET /v1/filters': /stored filters are those of all/,
   'GET /v1/filters/:id': /stored filters are those of all/,
+  'GET /v1/users/:user_id/export': /the ads of others/,
   'GET /v1/partitions': /about the pipeline/,
   'GET /v1/reconciliations': /the ads of all tenants/,
   'GET /v1/reconciliations/:id': /the ads of all tenants/,

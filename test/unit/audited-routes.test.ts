@@ -46,6 +46,18 @@ const routes: Readonly<Record<string, AskedRoute>> = {
     parameters: { id: 'no-bots', user_ids: '***', ips: '***', countries: '***' },
   },
   'DELETE /v1/filters/:id': { kind: 'act', path: '/v1/filters/no-bots', parameters: { id: 'no-bots' } },
+  'DELETE /v1/users/:user_id': { kind: 'act', path: '/v1/users/user-4711', parameters: { user_id: '***' } },
+  'POST /v1/erasures': {
+    kind: 'act',
+    path: '/v1/erasures',
+    body: { user_ids: ['user-4711'] },
+    parameters: { user_ids: '***' },
+  },
+  'GET /v1/users/:user_id/export': {
+    kind: 'read',
+    path: '/v1/users/user-4711/export',
+    parameters: { user_id: '***' },
+  },
   'GET /v1/keys': { kind: 'read', path: '/v1/keys', parameters: {} },
   'POST /v1/keys': {
     kind: 'act',

@@ -4,6 +4,7 @@ import { readingAs } from '../../../infra/clickhouse/clickhouse.ts';
 import { openCluster } from '../../../infra/clickhouse/cluster.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
+import type { FollowedErasures } from '../../../ingest/privacy/follow-erasures.ts';
 import type { CountedLog } from '../../log/counted-log.ts';
 import type { JobLog } from '../../log/job-log.ts';
 import type { OpenReplicas } from '../../replicas/open-replicas.ts';
@@ -13,6 +14,7 @@ import type { TimeRange } from '../../time/time-range.ts';
 import type { JobsConfig } from '../config.ts';
 import { openCheckLoop } from './check-loop.ts';
 import { untilLevel } from './level.ts';
+import { erasuresOpenIn } from './open-erasures.ts';
 import { type CheckedNode, checkReplicas, type ReplicaFindings } from './replica-check.ts';
 
 export interface ReplicaChecksDeps {
@@ -20,6 +22,7 @@ export interface ReplicaChecksDeps {
   readonly store: Pick<OpenReplicas, 'replicas' | 'nodes'>;
   readonly countedLog: ReplicaComparisonDeps['countedLog'];
   readonly jobLog: Pick<JobLog, 'write'>;
+  readonly erasures: ReplicaComparisonDeps['erasures'];
   readonly now: () => number;
   readonly log: Logger;
 }
@@ -30,6 +33,7 @@ export function openReplicaChecks({
   store: { replicas, nodes },
   countedLog,
   jobLog,
+  erasures,
   now,
   log,
 }: ReplicaChecksDeps): AsyncDisposable {
@@ -42,7 +46,7 @@ export function openReplicaChecks({
     timeoutMs: config.QUERY_TIMEOUT_MS,
   });
   const loop = openCheckLoop({
-    check: replicaComparison({ nodes: compared, countedLog, now, signal: closing.signal }),
+    check: replicaComparison({ nodes: compared, countedLog, erasures, now, signal: closing.signal }),
     before: async () => (await checks.latest())?.places ?? [],
     onChecked: (differences, at) => jobLog.write([{ kind: 'replica-check', rows: [replicaCheckRow(differences, at)] }]),
     intervalMs: config.REPLICA_CHECK_INTERVAL_MS,
@@ -60,18 +64,20 @@ export function openReplicaChecks({
 export interface ReplicaComparisonDeps {
   readonly nodes: readonly (CheckedNode & { readonly shard: number })[];
   readonly countedLog: Required<Pick<CountedLog, 'nodePositions'>>;
+  readonly erasures: Pick<FollowedErasures, 'book' | 'readToEnd'>;
   readonly now: () => number;
   readonly signal?: AbortSignal;
 }
 
-export function replicaComparison({ nodes, countedLog, now, signal }: ReplicaComparisonDeps) {
+export function replicaComparison({ nodes, countedLog, erasures, now, signal }: ReplicaComparisonDeps) {
+  const areErasuresOpen = erasuresOpenIn(erasures);
   return async (range: TimeRange): Promise<ReplicaFindings> => {
     const all: ReplicaFindings[] = [];
     for (const shard of new Set(nodes.map(node => node.shard))) {
       const own = nodes.filter(node => node.shard === shard);
       if (own.length < 2) continue;
       const level = () => untilLevel({ positions: () => positionsOf(own, countedLog), ...(signal ? { signal } : {}) });
-      all.push(await checkReplicas({ nodes: own, level, now }, range));
+      all.push(await checkReplicas({ nodes: own, level, areErasuresOpen, now }, range));
     }
     if (all.length === 0) throw new Retryable('no shard has a second node to compare with');
     return {

@@ -11,6 +11,7 @@ import { beginProgram } from '../../../infra/program.ts';
 import { names } from '../../../infra/topics.ts';
 import { followPartitions } from '../../../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../../../ingest/hot-ads/rule.ts';
+import { followErasures } from '../../../ingest/privacy/follow-erasures.ts';
 import { QueryApiConfig } from '../../config.ts';
 import { openReplicas } from '../../replicas/open-replicas.ts';
 import { hasReplicas } from '../../replicas/shard.ts';
@@ -54,10 +55,14 @@ async function main(): Promise<number> {
   const { nodes, countedLog } = store;
   if (!hasReplicas(nodes))
     throw new ConfigError('CLICKHOUSE_URL names only one node of each shard, but must name several to compare');
+  await using erasures = followErasures({ ...asked, log });
   await store.looked;
-  const { differences, rows, buckets, unsettled } = await replicaComparison({ nodes, countedLog, now: Date.now })(
-    range,
-  );
+  const { differences, rows, buckets, unsettled } = await replicaComparison({
+    nodes,
+    countedLog,
+    erasures,
+    now: Date.now,
+  })(range);
   for (const { table, hour, partition, found } of differences) {
     const each = [...found].map(([node, digest]) => `${node}: ${digest.rows} rows, ${digest.hash || '-'}`);
     const where = [hour === 0 ? '' : new Date(hour).toISOString(), partition < 0 ? '' : `partition ${partition}`];

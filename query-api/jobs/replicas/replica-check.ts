@@ -5,11 +5,15 @@
  * So a first look proves nothing. A difference counts if two things hold once all nodes have read the log as far as the
  * furthest node had at the first look: the difference is still there, and no node's rows have changed since. Hours that
  * keep changing are reported as unsettled, and are compared again later. An hour that is over stops changing.
+ *
+ * While a person is erased, one node has changed its rows and another one has not yet, and both may rest for minutes.
+ * Meanwhile differences in the tables that this changes are unsettled.
  */
 
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { type Bucket, type Digest, type Digests, digestsOf, keyOf } from '../../store/replicas/replica-digests.ts';
 import type { TimeRange } from '../../time/time-range.ts';
+import { type AreErasuresOpen, erasedTables } from './open-erasures.ts';
 
 export interface Difference extends Bucket {
   /** The digest of each node, by its name. */
@@ -35,13 +39,14 @@ export interface ReplicaCheckDeps {
   readonly nodes: readonly CheckedNode[];
   /** Resolves once every node has read the log as far as the furthest node has now. */
   readonly level: () => Promise<void>;
+  readonly areErasuresOpen: AreErasuresOpen;
   /** Epoch ms. */
   readonly now: () => number;
 }
 
 /** @throws when a node does not answer */
 export async function checkReplicas(
-  { nodes, level, now }: ReplicaCheckDeps,
+  { nodes, level, areErasuresOpen, now }: ReplicaCheckDeps,
   range: TimeRange,
 ): Promise<ReplicaFindings> {
   const look = async () => {
@@ -49,6 +54,7 @@ export async function checkReplicas(
     for (const { name, clickhouse } of nodes) found.set(name, await digestsOf(clickhouse, range, now()));
     return found;
   };
+  const wasErasing = await areErasuresOpen(nodes);
   let found = await look();
   let differences = differencesIn(found);
   for (let looked = 1; differences.length > 0; looked++) {
@@ -56,7 +62,11 @@ export async function checkReplicas(
     await level();
     found = await look();
     differences = differencesIn(found);
-    const resting = differences.filter(difference => isSame(difference, seen.get(keyOf(difference))));
+    const isErasing = wasErasing || (await areErasuresOpen(nodes));
+    const resting = differences.filter(
+      difference =>
+        isSame(difference, seen.get(keyOf(difference))) && !(isErasing && erasedTables.has(difference.table)),
+    );
     if (resting.length === differences.length || looked === looks)
       return findingsOf(found, resting, differences.length - resting.length);
   }

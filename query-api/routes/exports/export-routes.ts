@@ -1,4 +1,4 @@
-/** Registers the routes of exports: clicks, counts by minute, and lines in quarantine. All share one limit per client. */
+/** Registers the routes of exports: clicks, counts by minute, lines in quarantine, and what is kept of a person. All share one limit per client. */
 import { clientSlots } from '../../../infra/client-slots.ts';
 import type { Http } from '../../../infra/http.ts';
 import type { KeyQuotas } from '../../../infra/key-quotas/key-quotas.ts';
@@ -7,8 +7,9 @@ import type { ExportDeps } from './export-deps.ts';
 import { createExportSlots } from './export-slots.ts';
 import { routeExports } from './exports.ts';
 import { routeQuarantineExport } from './quarantine-export.ts';
+import { routeUserExport, type UserExportDeps } from './user-export.ts';
 
-export interface ExportRoutesOptions extends Omit<ExportDeps, keyof ReturnType<typeof limitsOf>> {
+export interface ExportRoutesOptions extends Omit<ExportDeps & UserExportDeps, keyof ReturnType<typeof limitsOf>> {
   readonly config: QueryApiConfig;
   readonly quotas: KeyQuotas;
 }
@@ -18,6 +19,7 @@ export function routeAllExports(http: Http, { config, quotas, ...deps }: ExportR
   http.addHook('preClose', async () => await limits.exportSlots[Symbol.asyncDispose]());
   routeExports(http, { ...deps, ...limits });
   routeQuarantineExport(http, { ...deps, ...limits });
+  routeUserExport(http, { ...deps, ...limits });
 }
 
 function limitsOf(config: QueryApiConfig, quotas: KeyQuotas) {

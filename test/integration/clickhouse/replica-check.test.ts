@@ -52,8 +52,8 @@ const nodes = () => [
   { name: 'a', clickhouse: a },
   { name: 'b', clickhouse: b },
 ];
-const check = (level = async () => {}): Promise<ReplicaFindings> =>
-  checkReplicas({ nodes: nodes(), level, now: () => now }, range);
+const check = (level = async () => {}, erasing = false): Promise<ReplicaFindings> =>
+  checkReplicas({ nodes: nodes(), level, areErasuresOpen: async () => erasing, now: () => now }, range);
 const told = ({ differences }: ReplicaFindings) => differences.map(({ table, partition }) => `${table} ${partition}`);
 
 describe('replicas', () => {
@@ -67,7 +67,7 @@ describe('replicas', () => {
       `SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' ORDER BY name`,
     );
     const left = tables.map(({ name }) => name).filter(name => !comparedTables.some(({ table }) => table === name));
-    expect(left).toEqual(['ad_hour', 'most_clicked_ads', 'partition_progress', 'schema_migration']);
+    expect(left).toEqual(['ad_hour', 'erasure_done', 'most_clicked_ads', 'partition_progress', 'schema_migration']);
   });
 
   it.each([
@@ -124,6 +124,17 @@ describe('replicas', () => {
     await a.insert('click_raw', JSON.stringify(late));
     const findings = await check(() => b.insert('click_raw', JSON.stringify(late)));
     expect(findings).toMatchObject({ differences: [], unsettled: 0 });
+  });
+
+  it('are not judged by rows of persons while some are erased, but by all others', async () => {
+    await b.insert('click_raw', JSON.stringify(raw(11, { user_id: 'erased:x' })));
+    expect(told(await check())).toEqual(['click_raw -1']);
+    expect(await check(undefined, true)).toMatchObject({ differences: [], unsettled: 1 });
+    await b.insert('ad_minute', JSON.stringify(count(7, { version: 99, clicks: 9 })));
+    expect(told(await check(undefined, true))).toEqual(['ad_minute 3', 'ad_minute_by_ad 3']);
+    await a.insert('click_raw', JSON.stringify(raw(11, { user_id: 'erased:x' })));
+    await a.insert('ad_minute', JSON.stringify(count(7, { version: 99, clicks: 9 })));
+    expect(told(await check())).toEqual([]);
   });
 
   it('are not judged while rows go on changing', async () => {

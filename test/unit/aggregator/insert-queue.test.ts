@@ -19,6 +19,7 @@ function queue(lingerMs = 50) {
         heartbeat: async () => undefined,
       } satisfies FetchedBatch,
       new Map([['t', [Buffer.alloc(bytes)]]]),
+      0,
     );
   const next = () => waiting.takeNext().map(({ batch }) => batch.partition);
   return { waiting, add, next, dueCount: () => due };

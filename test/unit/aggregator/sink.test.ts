@@ -13,6 +13,7 @@ import { createLog } from '../../../infra/log.ts';
 import { release } from '../../../infra/release.ts';
 import { formatLine } from '../../../ingest/click.ts';
 import { click, minute0 } from '../../support/clicks.ts';
+import { noErasures } from '../../support/no-erasures.ts';
 
 const record = (value: string | null, offset = 0) => ({
   offset,
@@ -24,14 +25,14 @@ const text = (rows: readonly Buffer[]) => Buffer.concat([...rows]).toString();
 describe('raw rows', () => {
   it('takes canonical lines over as they are, one line each, whatever the newlines', () => {
     const [a, b, c] = [click(), click(), click()].map(formatLine);
-    expect(text(rawRows(0, [record(`${a}\n${b}`), record(null), record(''), record(`\n${c}\n\n`)]))).toBe(
-      `${a}\n${b}\n${c}\n`,
-    );
+    expect(
+      text(rawRows(0, [record(`${a}\n${b}`), record(null), record(''), record(`\n${c}\n\n`)], noErasures.book)),
+    ).toBe(`${a}\n${b}\n${c}\n`);
   });
 
   it('writes other lines canonically, with the ids of their place in the log where they have none', () => {
     const foreign = JSON.stringify({ country: 'DE', clicked_at: minute0, ad_id: 'x' });
-    expect(text(rawRows(2, [record(`${foreign}\n${foreign}`, 7)]))).toBe(
+    expect(text(rawRows(2, [record(`${foreign}\n${foreign}`, 7)], noErasures.book))).toBe(
       [0, 1]
         .map(
           line =>
@@ -43,16 +44,16 @@ describe('raw rows', () => {
 
   it('leaves out blank lines within a record: the store would refuse them, and with them all others', () => {
     const [a, b] = [click(), click()].map(formatLine);
-    expect(text(rawRows(0, [record(`${a}\n \n${b}\n\t\r\n`)]))).toBe(`${a}\n${b}\n`);
+    expect(text(rawRows(0, [record(`${a}\n \n${b}\n\t\r\n`)], noErasures.book))).toBe(`${a}\n${b}\n`);
   });
 
   it('leaves out what the aggregator quarantines as malformed or future, and nothing else', () => {
     const good = formatLine(click());
     const ancient = formatLine(click({ clickedAt: 1_000 }));
     const future = formatLine(click({ clickedAt: minute0 + 300_001 }));
-    expect(text(rawRows(0, [record(`${good}\nnope\n${future}\n${ancient}\n{"ad_id":1}\n${good}`)]))).toBe(
-      `${good}\n${ancient}\n${good}\n`,
-    );
+    expect(
+      text(rawRows(0, [record(`${good}\nnope\n${future}\n${ancient}\n{"ad_id":1}\n${good}`)], noErasures.book)),
+    ).toBe(`${good}\n${ancient}\n${good}\n`);
   });
 });
 
@@ -61,7 +62,7 @@ describe('aggregate rows', () => {
 
   it('orders progress after all it covers', () => {
     const records = [of('progress', 'p\n'), of('ad-minute', 'a\n'), of('quarantine', 'q\n')];
-    const rows = aggregateRows({ topic: 'aggregates', partition: 0, records });
+    const rows = aggregateRows({ topic: 'aggregates', partition: 0, records }, noErasures.book);
     expect([...rows].map(([table, buffers]) => [table, text(buffers)])).toEqual([
       ['ad_minute', 'a\n'],
       ['ad_minute', ''],
@@ -72,7 +73,12 @@ describe('aggregate rows', () => {
 
   it('names the columns of counts that were judged by rules, and of no others', () => {
     const judged = { ...of('ad-minute', 'j\n'), headers: { kind: 'ad-minute', adclicks_format: '2' } };
-    const rows = [...aggregateRows({ topic: 'aggregates', partition: 0, records: [judged, of('ad-minute', 'a\n')] })];
+    const rows = [
+      ...aggregateRows(
+        { topic: 'aggregates', partition: 0, records: [judged, of('ad-minute', 'a\n')] },
+        noErasures.book,
+      ),
+    ];
     expect(rows.slice(0, 2).map(([table, buffers, columns]) => [table, text(buffers), columns])).toEqual([
       ['ad_minute', 'a\n', undefined],
       ['ad_minute', 'j\n', judgedColumns],
@@ -81,7 +87,7 @@ describe('aggregate rows', () => {
 
   it('takes none where a record has no value: nothing is passed over', () => {
     const records = [of('ad-minute', 'a\n'), of('ad-minute', null)];
-    expect(() => aggregateRows({ topic: 'aggregates', partition: 3, records })).toThrow(Corrupt);
+    expect(() => aggregateRows({ topic: 'aggregates', partition: 3, records }, noErasures.book)).toThrow(Corrupt);
   });
 });
 
@@ -139,6 +145,7 @@ describe('batch inserter', () => {
       },
     } as unknown as ClickHouse;
     const inserter = new BatchInserter({
+      erasures: noErasures,
       node: 'only',
       clickhouse,
       log: createLog('test', 'fatal'),
@@ -221,6 +228,7 @@ describe('batch inserter', () => {
   it('leaves rows alone that it could not insert: the next ones lie elsewhere', async () => {
     const given: Buffer[] = [];
     const inserter = new BatchInserter({
+      erasures: noErasures,
       node: 'only',
       clickhouse: {
         async insert(_table: string, rows: Buffer) {

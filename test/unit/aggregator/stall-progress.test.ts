@@ -11,6 +11,7 @@ import type { FetchedBatch } from '../../../infra/kafka/group-consumer.ts';
 import { createLog } from '../../../infra/log.ts';
 import { names } from '../../../infra/topics.ts';
 import { minute0 } from '../../support/clicks.ts';
+import { noErasures } from '../../support/no-erasures.ts';
 
 const log = createLog('test', 'fatal');
 
@@ -66,6 +67,7 @@ it('a sink says that inserting does not succeed while refused rows go in one by 
   const refused = Promise.withResolvers<void>();
   const entered = Promise.withResolvers<void>();
   const inserter = new BatchInserter({
+    erasures: noErasures,
     node: 'only',
     clickhouse: { insert: () => Promise.reject(new RefusedRows('no')) } as unknown as ClickHouse,
     log,

@@ -799,6 +799,8 @@ describe('what comes with the answers', () => {
       '/v1/ads/{ad_id}/series',
       '/v1/audit',
       '/v1/clicks/{event_id}',
+      '/v1/erasures',
+      '/v1/erasures/{id}',
       '/v1/exports/ad_minutes',
       '/v1/exports/clicks',
       '/v1/filters',
@@ -817,10 +819,13 @@ describe('what comes with the answers', () => {
       '/v1/replays/{id}',
       '/v1/session',
       '/v1/status',
+      '/v1/users/{user_id}',
+      '/v1/users/{user_id}/export',
     ]);
     const streams: Record<string, string> = {
       '/v1/live': 'text/event-stream',
       '/v1/quarantine/export': 'application/x-ndjson',
+      '/v1/users/{user_id}/export': 'application/x-ndjson',
     };
     for (const [path, [method, operation]] of ours.flatMap(([at, operations]) =>
       Object.entries(operations).map(entry => [at, entry] as const),
@@ -832,7 +837,8 @@ describe('what comes with the answers', () => {
       });
       expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(['400', '503']));
       const [success] = Object.keys(operation.responses).filter(status => status < '300');
-      expect(success).toBe(path.startsWith('/v1/re') && method !== 'get' ? '202' : '200');
+      const begins = /^\/v1\/(re|erasures|users)/.test(path) && method !== 'get';
+      expect(success).toBe(begins ? '202' : '200');
       if (path.startsWith('/v1/exports/')) {
         const formats = ['text/csv', 'application/x-ndjson', 'application/vnd.apache.parquet'];
         const content = Object.fromEntries(formats.map(type => [type, { schema: { type: 'string' } }]));

@@ -1,0 +1,111 @@
+import { createSecretKey } from 'node:crypto';
+import fastify from 'fastify';
+import { describe, expect, it } from 'vitest';
+import type { Http } from '../../../../infra/http.ts';
+import type { Erasure } from '../../../../ingest/privacy/erasure-book.ts';
+import { hashedUserId } from '../../../../ingest/privacy/personal-data.ts';
+import { createKeptForms } from '../../../../query-api/http/kept-forms.ts';
+import type { NodeErasure } from '../../../../query-api/log/erasure-log.ts';
+import { routeErasures } from '../../../../query-api/routes/users/erasures.ts';
+import type { StoredFilter } from '../../../../query-api/store/filters/filter-store.ts';
+
+const now = Date.UTC(2026, 10, 29, 12);
+const day = 86_400_000;
+const key = createSecretKey('k'.repeat(43), 'utf8');
+const id = 'a'.repeat(32);
+const erasure: Erasure = { id, at: now, persons: 1, parts: [`${id}/0`], isWhole: true };
+const node = (name: string, state: NodeErasure['state']): NodeErasure => ({
+  ...{ node: name, state, doneAt: state === 'done' ? now + 5 : undefined, why: undefined },
+});
+
+interface Given {
+  readonly nodes?: readonly NodeErasure[];
+  readonly filters?: readonly Pick<StoredFilter, 'id' | 'definition'>[];
+  readonly room?: number;
+  readonly isWhole?: boolean;
+}
+
+async function app({ nodes = [node('a', 'done')], filters = [], room = 1_000, isWhole = true }: Given = {}) {
+  const begun: (readonly string[])[] = [];
+  const http = fastify() as unknown as Http;
+  routeErasures(http, {
+    erasures: {
+      room: () => room,
+      async begin(texts, persons) {
+        begun.push(texts);
+        return { ...erasure, persons, isWhole };
+      },
+      get: async asked => (asked === id ? { ...erasure, isWhole } : undefined),
+      nodesOf: async () => nodes,
+      logKeptUntil: async at =>
+        new Map([
+          ['clicks', at + 8 * day],
+          ['quarantine', undefined],
+        ] as const),
+    },
+    filters: { list: async after => (after === '' ? (filters as StoredFilter[]) : []) },
+    keptForms: createKeptForms([key]),
+    now: () => now,
+  });
+  const ask = async (method: 'GET' | 'POST' | 'DELETE', url: string, payload?: object) => {
+    const response = await http.inject({ method, url, ...(payload && { payload }) });
+    return { status: response.statusCode, headers: response.headers, body: response.json() };
+  };
+  return { begun, ask };
+}
+
+describe('an erasure', () => {
+  it('is of all texts under which a query would find the person', async () => {
+    const { begun, ask } = await app();
+    expect((await ask('DELETE', '/v1/users/u-17')).status).toBe(202);
+    const salts = ['', ...Array.from({ length: 36 }, (_, i) => new Date(now - i * day).toISOString().slice(0, 10))];
+    expect(begun[0]).toEqual(expect.arrayContaining(['u-17', ...salts.map(salt => hashedUserId(key, 'u-17', salt))]));
+  });
+
+  it('is answered with where it can be followed, and until when the log has the clicks', async () => {
+    const { ask } = await app();
+    expect(await ask('POST', '/v1/erasures', { user_ids: ['u-17', 'u-18', 'u-17'] })).toMatchObject({
+      status: 202,
+      headers: { location: `/v1/erasures/${id}`, 'cache-control': 'no-store' },
+      body: {
+        ...{ id, state: 'done', persons: 2, asked_at: '2026-11-29T12:00:00.000Z' },
+        log: [
+          { topic: 'clicks', kept_until: '2026-12-07T12:00:00.000Z' },
+          { topic: 'quarantine', kept_until: null },
+        ],
+      },
+    });
+  });
+
+  it.each([
+    ['done', [node('a', 'done'), node('b', 'done')], true],
+    ['running', [node('a', 'done'), node('b', 'running')], true],
+    ['running', [node('a', 'done'), node('b', 'away')], true],
+    ['incomplete', [node('a', 'running')], false],
+  ] as const)('is %s only when every node says so, and all of it is in the log', async (state, nodes, isWhole) => {
+    const { ask } = await app({ nodes, isWhole });
+    expect((await ask('GET', `/v1/erasures/${id}`)).body).toMatchObject({ state });
+  });
+
+  it('is refused while a stored filter names the person, in whatever form, and begins nothing', async () => {
+    const hashed = hashedUserId(key, 'u-17', '');
+    for (const definition of [{ user_ids: { out: ['bot-*', 'u-17'] } }, { user_ids: { in: [hashed] } }]) {
+      const { begun, ask } = await app({ filters: [{ id: 'mine', definition }] });
+      expect((await ask('DELETE', '/v1/users/u-17')).body).toMatchObject({ message: expect.stringContaining('mine') });
+      expect(begun).toEqual([]);
+    }
+    const { ask } = await app({ filters: [{ id: 'mine', definition: { user_ids: { out: ['u-1*', 'u-18'] } } }] });
+    expect((await ask('DELETE', '/v1/users/u-17')).status).toBe(202);
+  });
+
+  it('is refused when there is no room, and unknown when it was never asked for', async () => {
+    const { begun, ask } = await app({ room: 3 });
+    expect((await ask('DELETE', '/v1/users/u-17')).body).toMatchObject({
+      message: expect.stringContaining('at most 3'),
+    });
+    expect(begun).toEqual([]);
+    expect((await ask('GET', `/v1/erasures/${'b'.repeat(32)}`)).body).toMatchObject({
+      message: expect.stringContaining('no erasure with this id'),
+    });
+  });
+});
