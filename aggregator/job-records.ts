@@ -117,6 +117,8 @@ export interface SealRow {
   readonly counted: number;
   readonly duplicates: number;
   readonly quarantined: number;
+  /** Invalid clicks, among those in `counted`. */
+  readonly invalid?: number;
   readonly missing?: number;
   readonly note?: string;
   /** Epoch s. Left out for a written-off difference. */

@@ -167,6 +167,7 @@ describe('what who runs the jobs says', () => {
       since: 3_600,
       until: 7_200,
       duplicates: 0,
+      invalid: 0,
       quarantined: 0,
     } as const;
     const kept_until = Math.floor(Date.now() / 1_000) + 86_400;

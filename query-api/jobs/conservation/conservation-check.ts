@@ -122,7 +122,10 @@ const sealAfterMs = 3_600_000;
 
 function rowsOf(sealed: ReadonlyMap<number, Sealed>): Map<number, RowSums> {
   return new Map(
-    [...sealed].map(([partition, { counted, duplicates }]) => [partition, { counted, duplicates, version: 0 }]),
+    [...sealed].map(([partition, { counted, duplicates, invalid }]) => [
+      partition,
+      { counted, duplicates, invalid, version: 0 },
+    ]),
   );
 }
 

@@ -1,8 +1,9 @@
 /**
  * Decides whether the rows in ClickHouse add up to what the aggregator has counted, while both grow. Pure.
  *
- * In the progress row of each partition, received = counted + duplicates + quarantined. Each of the three must also be
- * found as rows: the live clicks and duplicates of `ad_minute`, and the lines of `quarantine`. A running sink inserts
+ * In the progress row of each partition, received = counted + duplicates + quarantined, and of those counted some are
+ * invalid. Each of the four must also be found as rows: the live clicks, duplicates and invalid clicks of `ad_minute`,
+ * and the lines of `quarantine`. A running sink inserts
  * rows first, and then the progress that covers them. So:
  *
  * - Rows are never behind progress that was read before them: found >= counted(progress before).
@@ -21,7 +22,7 @@
 import type { Progress } from '../../../aggregator/ad-minute.ts';
 import type { RowSums } from '../../store/jobs/conservation-rows.ts';
 
-export type Outcome = 'received' | 'counted' | 'duplicates' | 'quarantined';
+export type Outcome = 'received' | 'counted' | 'duplicates' | 'quarantined' | 'invalid';
 
 /**
  * The lines of one outcome that were found in one partition, and the bounds for their number. A bound that is undefined
@@ -45,7 +46,7 @@ export function countEntries(
     const { version, ...found } = rows.get(partition) ?? noRows;
     const [old, fresh] = [before.get(partition) ?? nothingCounted, after.get(partition) ?? nothingCounted];
     const limit = version <= old.position ? old : version <= fresh.position ? fresh : undefined;
-    return (['counted', 'duplicates'] as const).map(outcome => {
+    return (['counted', 'duplicates', 'invalid'] as const).map(outcome => {
       return { partition, outcome, found: found[outcome], atLeast: old[outcome], atMost: limit?.[outcome] };
     });
   });
@@ -109,12 +110,13 @@ export function keyOf({ partition, outcome }: Pick<Entry, 'partition' | 'outcome
   return `${partition} ${outcome}`;
 }
 
-export const noRows: RowSums = { counted: 0, duplicates: 0, version: 0 };
+export const noRows: RowSums = { counted: 0, duplicates: 0, invalid: 0, version: 0 };
 
 function plus(a: RowSums, b: RowSums): RowSums {
   return {
     counted: a.counted + b.counted,
     duplicates: a.duplicates + b.duplicates,
+    invalid: a.invalid + b.invalid,
     version: Math.max(a.version, b.version),
   };
 }
@@ -128,4 +130,4 @@ export function sumOf(...stretches: readonly ReadonlyMap<number, RowSums>[]): Ma
   return sums;
 }
 
-const nothingCounted = { position: 0, counted: 0, duplicates: 0 };
+const nothingCounted = { position: 0, counted: 0, duplicates: 0, invalid: 0 };

@@ -52,7 +52,7 @@ export function createRowSeals({ queries, store, log, closing }: RowSealsDeps) {
       lines: number,
       oldest: number,
     ): Promise<void> {
-      const counts = { counted: 0, duplicates: 0, quarantined: lines };
+      const counts = { counted: 0, duplicates: 0, invalid: 0, quarantined: lines };
       const kept_until = Math.floor((oldest + quarantineKeptMs) / 1_000);
       await store.save([{ source: 'quarantine', partition, since, until, ...counts, kept_until }]);
     },
@@ -77,8 +77,8 @@ function createCounting(queries: ConservationQueries, { sumsOf }: Pick<ReturnTyp
     const sums = await sumsOf({ from: hour, to: hour + hourMs });
     const all = new Set([...Array(partitions).keys(), ...sums.keys()]);
     return [...all].map(partition => {
-      const { counted, duplicates } = sums.get(partition) ?? noRows;
-      return { ...stretchOf(hour), partition, counted, duplicates, quarantined: 0 };
+      const { counted, duplicates, invalid } = sums.get(partition) ?? noRows;
+      return { ...stretchOf(hour), partition, counted, duplicates, invalid, quarantined: 0 };
     });
   };
 
@@ -116,7 +116,7 @@ function createLiveSums(queries: ConservationQueries, closing: AbortSignal) {
 }
 
 function isSame(a: Seal, b: Seal): boolean {
-  return a.counted === b.counted && a.duplicates === b.duplicates && a.quarantined === b.quarantined;
+  return (['counted', 'duplicates', 'invalid', 'quarantined'] as const).every(of => a[of] === b[of]);
 }
 
 const hourMs = 3_600_000;

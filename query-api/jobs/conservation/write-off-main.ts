@@ -17,7 +17,7 @@ import { beginProgram } from '../../../infra/program.ts';
 import { names as namesOf } from '../../../infra/topics.ts';
 import { openRequestLog } from '../../log/request-log.ts';
 
-const outcomes = ['counted', 'duplicates', 'quarantined', 'missing'] as const;
+const outcomes = ['counted', 'duplicates', 'quarantined', 'missing', 'invalid'] as const;
 type Given = Partial<Record<(typeof outcomes)[number] | 'partition' | 'note', string>>;
 
 const settings = Type.Object({ ...KafkaConfig.properties, LOG_LEVEL: ProcessConfig.properties.LOG_LEVEL });
@@ -29,6 +29,7 @@ const { config, options, log } = await beginProgram<typeof settings, Given>('wri
       .option('--counted <n>', 'counted clicks that are missing as rows; less than 0 if there are too many rows')
       .option('--duplicates <n>', 'duplicates that are missing as rows')
       .option('--quarantined <n>', 'quarantined lines that are missing as rows')
+      .option('--invalid <n>', 'invalid clicks that are missing as rows')
       .option('--missing <n>', 'acknowledged clicks that are not in the log')
       .option('--note <text>', 'the reason, for people who read it in some years'),
 });
@@ -46,8 +47,9 @@ try {
 }
 
 /** Nothing is written off unless this is in the audit log. */
-function recordOf({ at, partition, counted, duplicates, quarantined, missing = 0, note = '' }: SealRow) {
-  const numbers = { partition, counted, duplicates, quarantined, missing };
+function recordOf({ at, partition, counted, duplicates, quarantined, missing = 0, ...more }: SealRow) {
+  const { invalid = 0, note = '' } = more;
+  const numbers = { partition, counted, duplicates, quarantined, missing, invalid };
   const parameters = Object.fromEntries(Object.entries({ ...numbers, note }).map(([name, of]) => [name, `${of}`]));
   const asker = { by: operatorAtBroker, name: '', subject: '', address: '' };
   return auditEntry({ ...asker, kind: 'act', action: 'adclicks-server write-off', parameters }, at);
@@ -57,14 +59,14 @@ function writtenOff(given: Given, now: number): SealRow {
   const partition = integer('partition', given.partition ?? '');
   if (partition < 0 || partition > 65_535)
     throw new ConfigError(`--partition ${partition}: must be a partition of topic clicks, 0 to 65535`);
-  const [counted = 0, duplicates = 0, quarantined = 0, missing = 0] = outcomes.map(name =>
+  const [counted = 0, duplicates = 0, quarantined = 0, missing = 0, invalid = 0] = outcomes.map(name =>
     integer(name, given[name] ?? '0'),
   );
-  if ([counted, duplicates, quarantined, missing].every(n => n === 0))
-    throw new ConfigError('nothing to write off: give --counted, --duplicates, --quarantined or --missing');
+  if ([counted, duplicates, quarantined, missing, invalid].every(n => n === 0))
+    throw new ConfigError('nothing to write off: give --counted, --duplicates, --quarantined, --invalid or --missing');
   if (!given.note) throw new ConfigError('--note is not given, but must state the reason');
   const stretch = { source: 'accepted', partition, since: now, until: now } as const;
-  return { ...stretch, counted, duplicates, quarantined, missing, note: given.note, at: now };
+  return { ...stretch, counted, duplicates, quarantined, missing, invalid, note: given.note, at: now };
 }
 
 /** Negative numbers are allowed: there may be too many rows. */

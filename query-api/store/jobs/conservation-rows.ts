@@ -14,13 +14,14 @@ const LiveRows = rowShape('sums of ad_minute', {
   partition: Type.Integer(),
   counted: Type.Integer(),
   duplicates: Type.Integer(),
+  invalid: Type.Integer(),
   /** The newest version of a row that was counted live, or 0 when there is none. */
   version: Type.Integer(),
   /** Restated rows whose restatement is not there. */
   untold: Type.Integer(),
 });
 export type LiveRows = RowOf<typeof LiveRows>;
-export type RowSums = Pick<LiveRows, 'counted' | 'duplicates' | 'version'>;
+export type RowSums = Pick<LiveRows, 'counted' | 'duplicates' | 'invalid' | 'version'>;
 
 const FirstMinute = rowShape('first minute of ad_minute', { at: Type.Integer(), n: Type.Integer() });
 
@@ -57,14 +58,15 @@ export function createConservationQueries(clickhouse: ClickHouse) {
         LiveRows,
         statement`SELECT part AS partition, ${countedLive('clicks', 'before')} AS counted,
            ${countedLive('duplicates', 'before_duplicates')} AS duplicates,
+           ${invalidLive} AS invalid,
            maxIf(version, revision = 0) AS version, countIf(revision > 0 AND is_told = 0) AS untold
          FROM (
            SELECT minute, ad_id, country, partition AS part, version, bitShiftRight(version, 48) AS revision, clicks,
-             duplicates
+             duplicates, invalid AS invalid_now
            FROM ${sharded('ad_minute')} FINAL WHERE ${minuteWithin(range)}
          ) AS counts
          LEFT JOIN (
-           SELECT minute, ad_id, country, stated, before, before_duplicates, after, 1 AS is_told
+           SELECT minute, ad_id, country, stated, stated_judged, before, before_duplicates, after, 1 AS is_told
            FROM restatement FINAL WHERE revision = 1 AND ${minuteWithin(range)}
          ) AS history USING (minute, ad_id, country)
          GROUP BY part ${settings(65_536)}`,
@@ -106,6 +108,10 @@ function countedLive(stated: 'clicks' | 'duplicates', before: 'before' | 'before
   return sql`sum(multiIf(revision = 0, ${named(stated)}, notEmpty(stated),
     arraySum(s -> if(s.partition = part, ${named(`s.${stated}`)}, 0), stated), clicks > 0 OR after = 0, ${named(before)}, 0))`;
 }
+
+/** The same for invalid clicks. Releases that did not keep `stated` had none. */
+const invalidLive = sql`sum(multiIf(revision = 0, invalid_now, notEmpty(stated),
+    arraySum((s, judged) -> if(s.partition = part, judged.invalid, 0), stated, arrayResize(stated_judged, length(stated))), 0))`;
 
 /** Reads with one thread, because live counting needs the other cores. */
 function settings(maxResultRows: number): Sql {

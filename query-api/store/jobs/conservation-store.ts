@@ -10,7 +10,7 @@ import { settingsOf } from '../sql/read-settings.ts';
 
 const Difference = rowShape('differences of conservation_check', {
   partition: Type.Integer(),
-  outcome: Type.Enum(['received', 'counted', 'duplicates', 'quarantined']),
+  outcome: Type.Enum(['received', 'counted', 'duplicates', 'quarantined', 'invalid']),
   expected: Type.Integer(),
   found: Type.Integer(),
   difference: Type.Integer(),

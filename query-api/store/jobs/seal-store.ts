@@ -14,6 +14,7 @@ const Seal = rowShape('conservation_seal', {
   until: Type.Integer(),
   counted: Type.Integer(),
   duplicates: Type.Integer(),
+  invalid: Type.Integer(),
   quarantined: Type.Integer(),
   kept_until: Type.Integer(),
 });
@@ -24,6 +25,7 @@ const PartitionSeals = rowShape('sums of conservation_seal', {
   partition: Type.Integer(),
   counted: Type.Integer(),
   duplicates: Type.Integer(),
+  invalid: Type.Integer(),
   quarantined: Type.Integer(),
   /** Lines of quarantine before this offset are sealed. */
   offset: Type.Integer(),
@@ -50,7 +52,8 @@ export function createSealStore({ clickhouse, jobLog, now }: SealStoreDeps) {
       const rows = await readRows(
         clickhouse,
         PartitionSeals,
-        statement`SELECT partition, sum(counted) AS counted, sum(duplicates) AS duplicates, sum(quarantined) AS quarantined,
+        statement`SELECT partition, sum(counted) AS counted, sum(duplicates) AS duplicates, sum(invalid) AS invalid,
+           sum(quarantined) AS quarantined,
            maxIf(until, source = 'quarantine') AS offset, maxIf(until, source = 'ad_minute') * 1000 AS time
          FROM (SELECT * FROM conservation_seal FINAL) GROUP BY partition ${settingsOf(65_536, timeoutMs)}`,
       );
@@ -81,9 +84,9 @@ export function createSealStore({ clickhouse, jobLog, now }: SealStoreDeps) {
       return await readRows(
         clickhouse,
         Seal,
-        statement`SELECT source, partition, since, until, counted, duplicates, quarantined, toUnixTimestamp(kept) AS kept_until
+        statement`SELECT source, partition, since, until, counted, duplicates, invalid, quarantined, toUnixTimestamp(kept) AS kept_until
          FROM (
-           SELECT source, partition, since, until, counted, duplicates, quarantined, kept_until AS kept,
+           SELECT source, partition, since, until, counted, duplicates, invalid, quarantined, kept_until AS kept,
              source = 'ad_minute' ? 0 : partition + 1 AS stretch
            FROM conservation_seal FINAL WHERE source != 'accepted'
          )

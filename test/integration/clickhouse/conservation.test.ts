@@ -3,8 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { AdMinuteRow } from '../../../aggregator/ad-minute.ts';
-import { notJudged } from '../../../aggregator/ad-minute.ts';
+import { type AdMinuteRow, judgedColumns, notJudged } from '../../../aggregator/ad-minute.ts';
 import { freshCheckpoint } from '../../../aggregator/core/checkpoint.ts';
 import type { Output } from '../../../aggregator/core/output.ts';
 import { PartitionAggregator } from '../../../aggregator/core/partition-aggregator.ts';
@@ -13,6 +12,8 @@ import type { StatedRow } from '../../../aggregator/restatement.ts';
 import { loadConfig } from '../../../infra/config.ts';
 import { migrate } from '../../../infra/migrate.ts';
 import { type Click, formatLine } from '../../../ingest/click.ts';
+import { facts } from '../../../ingest/validity/facts.ts';
+import { noRules, type RulesAt, recommendedRules } from '../../../ingest/validity/rules.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import { JobsConfig } from '../../../query-api/jobs/config.ts';
@@ -72,10 +73,13 @@ const insert = (table: string, ...rows: readonly object[]) =>
   engine.clickhouse.insert(table, rows.map(row => JSON.stringify(row)).join('\n'));
 const change = (sql: string) => engine.clickhouse.command(`${sql} SETTINGS mutations_sync=2`);
 
+/** Nobody has announced rules for the first hour. */
+const rulesAt: RulesAt = minute => (minute < start + hourMs ? noRules : { version: 1, rules: recommendedRules });
+
 /** The log of a partition and its aggregator. */
 function createStream(partition: number) {
   const settings = { partition, outOfOrdernessMs: 15_000, allowedLatenessMs: 60_000, hashSeed: 7 };
-  const aggregator = new PartitionAggregator(settings, freshCheckpoint(0));
+  const aggregator = new PartitionAggregator({ ...settings, rulesAt }, freshCheckpoint(0));
   return {
     /** One record, counted; `appendedAt` is the time of its last click. */
     count(...lines: readonly (Click | string)[]): Output {
@@ -96,13 +100,15 @@ const rowsOf = ({ rowChunks }: Output) => Buffer.concat([...rowChunks]).toString
 /** As the sink inserts: rows, then quarantine, then progress; or parts of it. */
 async function land(given: Output | readonly Output[], parts = ['rows', 'quarantine', 'progress']): Promise<void> {
   const outputs = [given].flat();
-  const rows = outputs
-    .map(rowsOf)
-    .filter(text => text !== '')
-    .join('\n');
+  const rowsIn = (format: boolean) =>
+    outputs
+      .filter(({ isJudged }) => isJudged === format)
+      .map(rowsOf)
+      .join('');
   const quarantined = outputs.flatMap(output => output.quarantined);
-  if (parts.includes('rows') && rows !== '') {
-    await engine.clickhouse.insert('ad_minute', rows);
+  if (parts.includes('rows')) {
+    await engine.clickhouse.insert('ad_minute', rowsIn(false));
+    await engine.clickhouse.insert('ad_minute', rowsIn(true), judgedColumns);
   }
   if (parts.includes('quarantine') && quarantined.length > 0) await insert('quarantine', ...quarantined);
   if (parts.includes('progress')) {
@@ -118,7 +124,12 @@ async function threeHours(): Promise<Output[]> {
   for (const [partition, stream] of streams.entries()) {
     for (let minute = 0; minute < 180; minute += 9) {
       const one = click({ clickedAt: at(minute), adId: `ad_${partition}` });
-      const other = click({ clickedAt: at(minute) + 1, adId: 'hot', country: minute % 2 ? 'DE' : 'KR' });
+      const other = click({
+        clickedAt: at(minute) + 1,
+        adId: 'hot',
+        country: minute % 2 ? 'DE' : 'KR',
+        facts: facts.bot.bit,
+      });
       outputs.push(stream.count(one, one, other, 'broken', click({ clickedAt: at(minute) - hourMs })));
     }
     outputs.push(stream.tick(at(180)));
@@ -153,7 +164,7 @@ async function differences(run = check) {
 async function holds(run = check): Promise<void> {
   const { findings, isComplete } = await run();
   expect(findings.filter(({ difference }) => difference !== 0)).toEqual([]);
-  const outcomes = ['received', 'counted', 'duplicates', 'quarantined'];
+  const outcomes = ['received', 'counted', 'duplicates', 'quarantined', 'invalid'];
   const all = [0, 1].flatMap(partition => outcomes.map(outcome => `${partition} ${outcome}`));
   expect([isComplete, findings.map(({ partition, outcome }) => `${partition} ${outcome}`).sort()]).toEqual([
     true,
@@ -214,12 +225,14 @@ describe('rows and counters agree', () => {
   it('while a restatement is half written: its history is there, its counts are not', async () => {
     await threeHours();
     const before = await engine.clickhouse.query<AdMinuteRow>(
-      `SELECT * REPLACE (toUnixTimestamp(minute) AS minute) FROM ad_minute FINAL
+      `SELECT * REPLACE (toUnixTimestamp(minute) AS minute), rules AS rules_given, invalid AS invalid_given,
+         invalid_by AS invalid_by_given
+       FROM ad_minute FINAL
        SETTINGS output_format_json_quote_64bit_integers=0`,
     );
     await restate('hot', 171, 3, 0);
     await engine.clickhouse.command('TRUNCATE TABLE ad_minute');
-    await insert('ad_minute', ...before);
+    await engine.clickhouse.insert('ad_minute', before.map(row => JSON.stringify(row)).join('\n'), judgedColumns);
     await holds();
   });
 
@@ -352,8 +365,10 @@ describe('a difference is found', () => {
   ])('when a row is deleted of an hour %s', async (_what, minute) => {
     await threeHours();
     await change(`ALTER TABLE ad_minute DELETE WHERE ${hot(minute, 1)}`);
-    expect(await differences()).toEqual([{ partition: 1, outcome: 'counted', difference: -1 }]);
-    expect(await differences()).toEqual([{ partition: 1, outcome: 'counted', difference: -1 }]);
+    const outcomes = minute < 60 ? ['counted'] : ['counted', 'invalid'];
+    const found = outcomes.map(outcome => ({ partition: 1, outcome, difference: -1 }));
+    expect(await differences()).toEqual(found);
+    expect(await differences()).toEqual(found);
   });
 
   it('when a row is deleted of an hour that was sealed before, as soon as it is looked at again; and its end', async () => {
@@ -372,6 +387,21 @@ describe('a difference is found', () => {
       clock++;
       return (await differences()).length === 0;
     });
+  });
+
+  it.each([
+    ['fewer clicks invalid', 0, -1],
+    ['more clicks invalid', 2, 1],
+  ])('when a row says that %s than were counted so', async (_what, invalid, difference) => {
+    await threeHours();
+    const [row] = await engine.clickhouse.query<AdMinuteRow>(
+      `SELECT * REPLACE (toUnixTimestamp(minute) AS minute) FROM ad_minute FINAL
+       WHERE ad_id = 'hot' AND partition = 1 AND invalid = 1 ORDER BY minute LIMIT 1
+       SETTINGS output_format_json_quote_64bit_integers=0`,
+    );
+    const given = { rules_given: 1, invalid_given: invalid, invalid_by_given: { known_bot: invalid } };
+    await engine.clickhouse.insert('ad_minute', JSON.stringify({ ...row, ...given }), judgedColumns);
+    expect(await differences()).toEqual([{ partition: 1, outcome: 'invalid', difference }]);
   });
 
   it.each([

@@ -37,7 +37,7 @@ const byPartition = (row: Progress) => new Map([[row.partition, row]]);
 
 /** The difference of counted clicks: rows, of which the newest has `version`, between two readings of progress. */
 function counted(found: number, version: number, before: number, after = before) {
-  const rows = new Map([[0, { counted: found, duplicates: 0, version }]]);
+  const rows = new Map([[0, { counted: found, duplicates: 0, invalid: 0, version }]]);
   const [entry] = countEntries(rows, byPartition(progress(before)), byPartition(progress(after)));
   return entry && { difference: differenceOf(entry), exact: isExact(entry) };
 }
@@ -59,15 +59,15 @@ describe('rows against counters', () => {
   it('are missing when a partition has progress and no rows, and too many when it has rows and no progress', () => {
     const [lost] = countEntries(new Map(), byPartition(progress(5)), byPartition(progress(5)));
     expect(lost && differenceOf(lost)).toBe(-5);
-    const rows = new Map([[3, { counted: 2, duplicates: 1, version: 0 }]]);
-    expect(countEntries(rows, new Map(), new Map()).map(differenceOf)).toEqual([2, 1]);
+    const rows = new Map([[3, { counted: 2, duplicates: 1, invalid: 0, version: 0 }]]);
+    expect(countEntries(rows, new Map(), new Map()).map(differenceOf)).toEqual([2, 1, 0]);
   });
 
   it('are added up over stretches, with the newest version of all stretches', () => {
-    const stretch = (n: number) => new Map([[n % 2, { counted: n, duplicates: 10 * n, version: n }]]);
+    const stretch = (n: number) => new Map([[n % 2, { counted: n, duplicates: 10 * n, invalid: 100 * n, version: n }]]);
     expect([...sumOf(stretch(1), stretch(2), stretch(3))]).toEqual([
-      [1, { counted: 4, duplicates: 40, version: 3 }],
-      [0, { counted: 2, duplicates: 20, version: 2 }],
+      [1, { counted: 4, duplicates: 40, invalid: 400, version: 3 }],
+      [0, { counted: 2, duplicates: 20, invalid: 200, version: 2 }],
     ]);
   });
 });
@@ -146,7 +146,9 @@ describe('a comparison', () => {
     return createConservationCheck({
       queries: {
         async liveRows() {
-          const rows = [{ partition: 0, counted: clicks - lost, duplicates: 0, version: clicks, untold: 0 }];
+          const rows = [
+            { partition: 0, counted: clicks - lost, duplicates: 0, invalid: 0, version: clicks, untold: 0 },
+          ];
           clicks += 5;
           return rows;
         },
