@@ -3,7 +3,14 @@
  * reader sees them, of the store as a query sees it, against truth.ts. Each check has a name; the first that fails ends
  * the run.
  */
-import { type AdMinuteRow, adMinuteRowOf, type Progress, type QuarantineRow } from '../../aggregator/ad-minute.ts';
+import {
+  type AdMinuteRow,
+  adMinuteRowOf,
+  type InvalidBy,
+  type Judged,
+  type Progress,
+  type QuarantineRow,
+} from '../../aggregator/ad-minute.ts';
 import { ackHeader } from '../../ingest/ack-chain.ts';
 import { unknownPartitions } from '../../ingest/hot-ads/partition-record.ts';
 import { finalityOf } from '../../query-api/store/finality.ts';
@@ -153,6 +160,13 @@ export class Checkers {
     this.onChecked(row.late > 0 ? 'row with late clicks' : row.duplicates > 0 ? 'row with duplicates' : 'row');
     if (row.clicks !== truth?.clicks || row.duplicates !== truth.duplicates || row.late !== truth.late)
       this.#fail('every row is true of its prefix', `${JSON.stringify(row)}, but ${JSON.stringify(truth)}`);
+    const judged = this.truths[row.partition]!.judged(keyOf(row), row.clicks);
+    if (row.invalid > 0) this.onChecked('row with invalid clicks');
+    if (!isSameJudged(row, judged))
+      this.#fail(
+        'every row is judged by the rules of its minute',
+        `${JSON.stringify(row)}, but ${JSON.stringify(judged)}`,
+      );
   }
 
   #progressIsTrue(row: Progress): void {
@@ -238,6 +252,8 @@ export class Checkers {
         const row = rows.get(`${truth.partition} ${key}`);
         this.onChecked('final value');
         const { clicks, duplicates, late } = truth.cell(key);
+        if (row !== undefined && !isSameJudged(row, truth.judged(key, clicks)))
+          this.#fail('what is final is judged by the rules of its minute', `${table} ${key}: ${JSON.stringify(row)}`);
         if (row?.clicks !== clicks || row.duplicates !== duplicates || row.late !== late)
           this.#fail('what is final is right', `${table} ${key}: ${JSON.stringify(row)}, but ${clicks}`);
       }
@@ -336,6 +352,11 @@ function rawKeyOf({ click_id, ad_id, clicked_at }: RawRow): string {
 
 function keyOf({ minute, ad_id, country }: AdMinuteRow): string {
   return `${minute}|${ad_id}|${country}`;
+}
+
+function isSameJudged(row: Judged, { rules, invalid, invalid_by }: Judged): boolean {
+  const byReason = (by: InvalidBy) => JSON.stringify(Object.entries(by).sort());
+  return row.rules === rules && row.invalid === invalid && byReason(row.invalid_by) === byReason(invalid_by);
 }
 
 function rowOf(kind: unknown, line: string) {

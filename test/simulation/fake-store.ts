@@ -6,6 +6,7 @@ import {
   type AdMinuteLine,
   type AdMinuteRow,
   adMinuteRowOf,
+  judgedColumns,
   type Progress,
   type QuarantineRow,
 } from '../../aggregator/ad-minute.ts';
@@ -18,6 +19,11 @@ export interface RawRow {
   readonly event_id: string;
   readonly ad_id: string;
   readonly clicked_at: number;
+  readonly country?: string;
+  readonly user_id?: string;
+  readonly ip?: string;
+  readonly user_agent?: string;
+  readonly facts?: string;
 }
 
 /** The sorting key and the version of each table: infra/clickhouse/NNN_*.sql. */
@@ -62,15 +68,15 @@ export class FakeStore {
   }
 
   /** @throws RefusedRows, and then nothing of it is in */
-  insert(table: string, ndjson: string): void {
-    this.insertSome(table, ndjson, Number.POSITIVE_INFINITY);
+  insert(table: string, ndjson: string, columns?: readonly string[]): void {
+    this.insertSome(table, ndjson, Number.POSITIVE_INFINITY, columns);
   }
 
   /** The first `count` rows only, as when the connection breaks between two blocks. */
-  insertSome(table: string, ndjson: string, count: number): void {
+  insertSome(table: string, ndjson: string, count: number, columns?: readonly string[]): void {
     if (!this.hasTables) throw new Retryable('there is no such table');
     const lines = ndjson.split('\n').filter(line => line !== '');
-    const rows = lines.map(line => parse(table, line));
+    const rows = lines.map(line => parse(table, line, columns));
     for (const row of rows.slice(0, count)) this.#put(table as Table, row);
     // The view ad_minute_to_by_ad comes second: what breaks off may have reached it less far.
     if (table === 'ad_minute') for (const row of rows.slice(0, count / 2)) this.#put('ad_minute_by_ad', row);
@@ -109,15 +115,19 @@ export class FakeStore {
   }
 }
 
-function parse(table: string, line: string): Row {
+function parse(table: string, line: string, columns: readonly string[] = countedColumns): Row {
   const parsed = JSON.parse(line);
   const row: Row = Array.isArray(parsed) ? { ...adMinuteRowOf(parsed as unknown as AdMinuteLine) } : parsed;
   const isRefused = typeof row['ad_id'] !== 'string' || row['ad_id'] === refusedAd;
   if (table === 'click_raw' && isRefused) throw new RefusedRows('a value of the wrong type');
-  if (table === 'ad_minute' && Array.isArray(parsed) && parsed.length !== 8) throw new RefusedRows('not its columns');
+  if (table === 'ad_minute' && Array.isArray(parsed) && parsed.length !== columns.length)
+    throw new RefusedRows('not its columns');
   // ClickHouse takes a 64-bit integer as text too.
   return typeof row['version'] === 'string' ? { ...row, version: Number(row['version']) } : row;
 }
+
+/** Those that an insert must give which names none (infra/clickhouse/027_invalid_clicks.sql). */
+const countedColumns = judgedColumns.slice(0, 8);
 
 /** As a process sees the store. */
 export function fakeClickHouse(
@@ -127,7 +137,7 @@ export function fakeClickHouse(
 ): ClickHouse {
   // What the sink uses of it.
   const clickhouse: Pick<ClickHouse, 'insert'> = {
-    async insert(table, given) {
+    async insert(table, given, columns) {
       const ndjson = String(given);
       const torn = tear(ndjson.split('\n').length);
       try {
@@ -135,8 +145,8 @@ export function fakeClickHouse(
         await network.call('insert', () => {
           // Whoever had it was another server, or had no tables.
           if (store.lives !== lives) throw new Retryable('connection reset');
-          if (torn === undefined) return store.insert(table, ndjson);
-          store.insertSome(table, ndjson, torn);
+          if (torn === undefined) return store.insert(table, ndjson, columns);
+          store.insertSome(table, ndjson, torn, columns);
           throw new Retryable('connection broken between two blocks');
         });
       } catch (error) {

@@ -1,16 +1,20 @@
 /** A replay of all that is in raw, at the end of a run: it takes in what came too late, replaces, and never adds. */
 import { Recount } from '../../aggregator/replay/recount.ts';
 import { type CellChange, type StatedRow, versionOf } from '../../aggregator/restatement.ts';
+import type { Click } from '../../ingest/click.ts';
+import { factsIn } from '../../ingest/validity/facts.ts';
+import type { RulesAt } from '../../ingest/validity/rules.ts';
+import { invalidOf } from '../support/judged-clicks.ts';
 import type { FakeStore, RawRow } from './fake-store.ts';
 
 /** @returns what is wrong, or undefined */
-export function replayProblem(store: FakeStore, partitions: number, at: number): string | undefined {
+export function replayProblem(store: FakeStore, partitions: number, at: number, rulesAt: RulesAt): string | undefined {
   const distinct = new Map<string, Set<string>>();
   for (const { ad_id, event_id, clicked_at } of store.rawRows()) {
     const key = `${ad_id} ${Math.floor(clicked_at / 60_000) * 60}`;
     distinct.set(key, (distinct.get(key) ?? new Set()).add(event_id));
   }
-  for (const change of replay(store, partitions)) apply(store, change, at);
+  for (const change of replay(store, partitions, rulesAt)) apply(store, change, at);
   const counts = new Map<string, number>();
   for (const { ad_id, minute, clicks } of store.adMinutes('ad_minute')) {
     const key = `${ad_id} ${minute}`;
@@ -20,12 +24,40 @@ export function replayProblem(store: FakeStore, partitions: number, at: number):
     const [count, expected] = [counts.get(key) ?? 0, distinct.get(key)?.size ?? 0];
     if (count !== expected) return `ad and minute ${key}: ${count} after a replay, ${expected} distinct in raw`;
   }
-  const again = replay(store, partitions);
+  const invalid = invalidProblem(store, rulesAt);
+  if (invalid !== undefined) return invalid;
+  const again = replay(store, partitions, rulesAt);
   return again.length === 0 ? undefined : `a second replay changes ${JSON.stringify(again[0])}`;
 }
 
-function replay(store: FakeStore, partitions: number): CellChange[] {
+/** A recount has all clicks of a cell together, also of an ad that was split. */
+function invalidProblem(store: FakeStore, rulesAt: RulesAt): string | undefined {
+  const found = new Map<string, Record<string, number>>();
+  for (const { minute, ad_id, country, invalid_by } of store.adMinutes('ad_minute')) {
+    const key = `${minute}|${ad_id}|${country}`;
+    const sums = found.get(key) ?? {};
+    found.set(key, sums);
+    for (const [reason, n] of Object.entries(invalid_by)) sums[reason] = (sums[reason] ?? 0) + n;
+  }
+  for (const [key, expected] of invalidOf(store.rawRows().map(clickOf), minute => rulesAt(minute).rules)) {
+    const [one, other] = [found.get(key) ?? {}, expected].map(by => JSON.stringify(Object.entries(by).sort()));
+    if (one !== other) return `${key}: ${one} are invalid after a replay, ${other} by what is in raw`;
+  }
+  return undefined;
+}
+
+function clickOf(row: RawRow): Click {
+  const { user_id: userId, ip, user_agent: userAgent, facts = '' } = row;
+  return {
+    ...{ clickId: row.click_id, eventId: row.event_id, adId: row.ad_id, clickedAt: row.clicked_at, receivedAt: 0 },
+    ...{ country: row.country ?? 'ZZ', userId, ip, userAgent, facts: factsIn(facts) },
+  };
+}
+
+function replay(store: FakeStore, partitions: number, rulesAt: RulesAt): CellChange[] {
   const recount = new Recount({ partitions, hashSeed: 1 });
+  const minutes = new Set(store.rawRows().map(({ clicked_at }) => clicked_at - (clicked_at % 60_000)));
+  recount.judgeBy([...minutes].sort((a, b) => a - b).map(from => ({ from, set: rulesAt(from) })));
   const inOrder = store.rawRows().toSorted((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1));
   recount.feed(Buffer.from(inOrder.map(row => `${JSON.stringify(row)}\n`).join('')));
   const stated: StatedRow[] = store.adMinutes('ad_minute').map(({ version, ...row }) => {
@@ -34,9 +66,13 @@ function replay(store: FakeStore, partitions: number): CellChange[] {
   return recount.compare(Number.POSITIVE_INFINITY, stated);
 }
 
-function apply(store: FakeStore, { minute, ad_id, country, revision, rows }: CellChange, at: number): void {
+function apply(store: FakeStore, change: CellChange, at: number): void {
+  const { minute, ad_id, country, revision, rows, rows_judged } = change;
   const version = versionOf(revision, at);
-  for (const counts of rows) store.insert('ad_minute', JSON.stringify({ minute, ad_id, country, version, ...counts }));
+  for (const [i, counts] of rows.entries()) {
+    const row = { minute, ad_id, country, version, ...counts, ...rows_judged[i] };
+    store.insert('ad_minute', JSON.stringify(row));
+  }
 }
 
 /** As the table sorts. */

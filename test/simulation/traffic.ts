@@ -13,6 +13,8 @@ export interface TrafficSettings {
   /** 0 to 1: how much of it is out of the ordinary. */
   readonly wildness: number;
   readonly isFarAhead: boolean;
+  /** Whether clicks say who clicks, and what was found out about them. */
+  readonly hasPersons: boolean;
 }
 
 /** As an ingest process routes; undefined: it refuses. */
@@ -99,6 +101,7 @@ export class Traffic {
       clickedAt,
       receivedAt: Math.floor(now),
       country: this.#random.chance(0.7) ? 'KR' : 'DE',
+      ...(this.#settings.hasPersons && personOf(this.#serial)),
     };
     this.#sent.push(click);
     if (ahead < 300_000) this.lastClickedAt = Math.max(this.lastClickedAt, clickedAt);
@@ -137,4 +140,15 @@ export class Traffic {
   #mint(): string {
     return `01K${(++this.#serial).toString(36).toUpperCase().padStart(23, '0')}`;
   }
+}
+
+/** Few persons and addresses, so that caps are reached. It takes no random number, so the course of a life stays as it was. */
+function personOf(serial: number): Pick<Click, 'userId' | 'ip' | 'userAgent' | 'facts'> {
+  const found = serial % 13;
+  return {
+    ...(serial % 3 > 0 && { userId: `user ${serial % 4}` }),
+    ...(serial % 5 > 0 && { ip: `203.0.113.${serial % 2}` }),
+    ...(serial % 7 > 0 && { userAgent: 'a browser' }),
+    ...(found < 7 && { facts: 1 << found }),
+  };
 }

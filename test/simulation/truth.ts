@@ -2,6 +2,11 @@
  * What is true of every prefix of a partition of `clicks`, worked out from the log alone as it grows. Stated in another
  * way than in `aggregator/core/`, with which it shares no code: JSON.parse, sets of strings, the history of every count.
  */
+import { type Judged, notJudged } from '../../aggregator/ad-minute.ts';
+import type { Click } from '../../ingest/click.ts';
+import { factsIn } from '../../ingest/validity/facts.ts';
+import type { RulesAt } from '../../ingest/validity/rules.ts';
+import { invalidOfCell, sumOf } from '../support/judged-clicks.ts';
 import { refusedAd } from './fake-store.ts';
 import type { ToldAcks } from './writers.ts';
 
@@ -20,11 +25,13 @@ export interface PrefixTotals {
   readonly quarantined: number;
   readonly acknowledged: number;
   readonly missing: number;
+  readonly invalid: number;
 }
 
 export interface TruthSettings {
   readonly outOfOrdernessMs: number;
   readonly allowedLatenessMs: number;
+  readonly rulesAt: RulesAt;
 }
 
 interface Step extends CellCounts {
@@ -60,6 +67,9 @@ export class PartitionTruth {
   #received = 0;
   #counted = 0;
   #duplicates = 0;
+  #invalid = 0;
+  /** By cell, its distinct clicks in the order in which they were counted. */
+  readonly #distinct = new Map<string, Click[]>();
   /** Of each writer, the most that one of its records has told. */
   readonly #acks = new Map<object, ToldAcks>();
 
@@ -99,6 +109,14 @@ export class PartitionTruth {
     return steps[low - 1] ?? none;
   }
 
+  /** What the rules of its minute say of the first `clicks` distinct clicks of a cell. */
+  judged(key: string, clicks: number): Judged {
+    const { version, rules } = this.#settings.rulesAt(Number(key.split('|')[0]) * 1_000);
+    if (version === 0) return notJudged;
+    const invalid_by = invalidOfCell(this.#distinct.get(key)?.slice(0, clicks) ?? [], rules);
+    return { rules: version, invalid: sumOf(invalid_by), invalid_by };
+  }
+
   cellKeys(): Iterable<string> {
     return this.#cells.keys();
   }
@@ -136,7 +154,7 @@ export class PartitionTruth {
     this.#move(Math.min(click.clickedAt, appendedAt));
   }
 
-  #count(offset: number, minute: number, { eventId, adId, country }: ClickFields): void {
+  #count(offset: number, minute: number, { eventId, adId, country, judgedBy }: ClickFields): void {
     const key = `${minute / 1_000}|${adId}|${country}`;
     const steps = this.#cells.get(key) ?? [];
     this.#cells.set(key, steps);
@@ -149,6 +167,10 @@ export class PartitionTruth {
     }
     this.#ids.add(id);
     this.#counted++;
+    const distinct = this.#distinct.get(key) ?? [];
+    this.#distinct.set(key, distinct);
+    distinct.push(judgedBy);
+    this.#invalid += this.judged(key, clicks + 1).invalid - this.judged(key, clicks).invalid;
     const isLate = minute + 60_000 <= this.#watermark;
     steps.push({ offset, clicks: clicks + 1, duplicates, late: late + (isLate ? 1 : 0) });
   }
@@ -158,7 +180,7 @@ export class PartitionTruth {
   }
 
   get #empty(): PrefixTotals {
-    const lines = { received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 };
+    const lines = { received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0, invalid: 0 };
     return { watermark: 0, finalUntil: 0, ...lines };
   }
 
@@ -174,6 +196,7 @@ export class PartitionTruth {
       quarantined: this.quarantined.size,
       acknowledged: acks.reduce((sum, { acknowledged }) => sum + acknowledged, 0),
       missing: acks.reduce((sum, { missing }) => sum + missing, 0),
+      invalid: this.#invalid,
     };
   }
 }
@@ -184,15 +207,24 @@ interface ClickFields {
   readonly adId: string;
   readonly clickedAt: number;
   readonly country: string;
+  readonly judgedBy: Click;
 }
 
 /** Of the lines that traffic.ts writes. */
 function clickOf(text: string, placeId: string): ClickFields | undefined {
   try {
-    const { click_id, event_id, ad_id, clicked_at, country } = JSON.parse(text);
+    const { click_id, event_id, ad_id, clicked_at, country, ...person } = JSON.parse(text);
     if (typeof ad_id !== 'string' || typeof clicked_at !== 'number') return undefined;
     const clickId = click_id ?? event_id ?? placeId;
-    return { clickId, eventId: event_id ?? clickId, adId: ad_id, clickedAt: clicked_at, country: country ?? 'ZZ' };
+    const fields = {
+      clickId,
+      eventId: event_id ?? clickId,
+      adId: ad_id,
+      clickedAt: clicked_at,
+      country: country ?? 'ZZ',
+    };
+    const { user_id: userId, ip, user_agent: userAgent, facts: letters = '' } = person;
+    return { ...fields, judgedBy: { ...fields, receivedAt: 0, userId, ip, userAgent, facts: factsIn(letters) } };
   } catch {
     return undefined;
   }

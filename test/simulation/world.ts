@@ -3,6 +3,7 @@
  * real sinks, over a fake broker, a fake store and virtual time. The seed decides everything: settings, traffic, delays,
  * faults. First comes the storm, then calm, in which all must come right without anybody's help.
  */
+
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Progress } from '../../aggregator/ad-minute.ts';
 import { AggregatorConfig, SinkConfig } from '../../aggregator/config.ts';
@@ -12,6 +13,7 @@ import { openTaskGroup } from '../../aggregator/task-group.ts';
 import { loadConfig } from '../../infra/config.ts';
 import { names as namesOf } from '../../infra/topics.ts';
 import { ackHeader } from '../../ingest/ack-chain.ts';
+import { noRules, type RuleSet, type RulesAt, recommendedRules } from '../../ingest/validity/rules.ts';
 import { noErasures } from '../support/no-erasures.ts';
 import { Checkers, type Violation } from './checkers.ts';
 import { FakeBroker } from './fake-broker.ts';
@@ -66,6 +68,8 @@ export class World {
   readonly writers: Writers;
   readonly routing: Routing;
   readonly settings: ReturnType<typeof settingsOf>;
+  /** In every second life, rules of invalid clicks are in force in most minutes. */
+  readonly rulesAt: RulesAt;
   readonly processes: Process[];
   readonly #needed: { readonly at: number; readonly partition: number; readonly needed: number }[] = [];
   #records = 0;
@@ -75,6 +79,7 @@ export class World {
     const { random } = this.time;
     this.random = random;
     this.settings = { ...settingsOf(random), ...given };
+    this.rulesAt = seed % 2 === 0 ? () => noRules : rulesOfMinute;
     const { partitions, aggregators, sinks, isExactlyOnce, outOfOrdernessMs, allowedLatenessMs } = this.settings;
     this.weather = new Weather(random);
     const appendTime = () => this.time.now - (random.chance(0.1) ? random.between(0, this.settings.clockSkewMs) : 0);
@@ -84,7 +89,7 @@ export class World {
     );
     const partitionsAt = (eventTime: number) => this.routing.partitionsAt(eventTime);
     this.checkers = new Checkers(
-      { mostPartitions, partitionsAt, isExactlyOnce, outOfOrdernessMs, allowedLatenessMs },
+      { mostPartitions, partitionsAt, isExactlyOnce, outOfOrdernessMs, allowedLatenessMs, rulesAt: this.rulesAt },
       this.store,
     );
     this.checkers.onChecked = what => this.weather.hit(`checked: ${what}`);
@@ -99,7 +104,7 @@ export class World {
     });
     for (const topic of ['clicks', 'aggregates', 'quarantine']) this.broker.createTopic(topic, partitions);
     this.writers = new Writers(random, start);
-    this.traffic = new Traffic({ ...this.settings, ads: random.between(1, 12) }, random);
+    this.traffic = new Traffic({ ...this.settings, ads: random.between(1, 12), hasPersons: seed % 2 !== 0 }, random);
     this.processes = [
       ...Array.from({ length: aggregators }, (_, i) => this.#process(`aggregator-${i}`, openAggregator)),
       ...Array.from({ length: sinks }, (_, i) => this.#process(`sink-${i}`, openSinks)),
@@ -160,7 +165,7 @@ export class World {
 
   #replay(): void {
     this.weather.hit('checked: replay');
-    const problem = replayProblem(this.store, this.broker.partitionsOf('clicks'), this.time.now);
+    const problem = replayProblem(this.store, this.broker.partitionsOf('clicks'), this.time.now, this.rulesAt);
     if (problem !== undefined) this.checkers.fail('a replay replaces', problem);
   }
 
@@ -412,6 +417,14 @@ const allDisturbances: readonly Disturbance[] = [
 /** Of a topic, in the end. */
 const mostPartitions = 6;
 
+/** Of three minutes one has no rules, and the others have different ones. */
+function rulesOfMinute(minute: number): RuleSet {
+  const version = (minute / 60_000) % 3;
+  if (version === 0) return noRules;
+  const caps = { user_clicks_per_minute: 2, address_clicks_per_minute: 5, ad_clicks_per_minute: 12 };
+  return { version, rules: version === 1 ? { ...recommendedRules, ...caps } : recommendedRules };
+}
+
 function settingsOf(random: SeededRandom) {
   const partitions = random.between(1, 3);
   const isFarAhead = random.chance(0.03);
@@ -466,7 +479,7 @@ const openAggregator: Open = (world, network, onCrash, log) => {
     }),
     partitionsAt: eventTime => follower.partitionsAt(eventTime),
     rules: {
-      rulesAt: minute => follower.caughtUp().book.rulesAt(minute),
+      rulesAt: world.rulesAt,
       get rulesKnownUntil() {
         return follower.caughtUp().book.rulesKnownUntil;
       },
