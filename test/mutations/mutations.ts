@@ -4194,6 +4194,112 @@ export const mutations: readonly Mutation[] = [
     integration: 'test/integration/clickhouse/replica-check.test.ts',
     edits: [['!(isErasing && erasedTables.has(difference.table))', '!(isErasing && difference.table === "")']],
   },
+  {
+    name: 'cap-by-order-of-arrival',
+    bug: 'a step of the minute is used up only by a click that also keeps within the next cap: sums by reason depend on which click comes first',
+    file: 'aggregator/core/window-validity.ts',
+    edits: [
+      ['      visitors.set(place, stepMs === 0 ? before + 1 : before | step);\n', ''],
+      [
+        'return userVelocity;\n',
+        'return userVelocity;\n      visitors.set(place, stepMs === 0 ? before + 1 : before | step);\n',
+      ],
+    ],
+  },
+  {
+    name: 'invalid-copies',
+    bug: 'copies of a click are judged too: they use up caps, and more clicks are invalid than there are',
+    file: core,
+    edits: [
+      [
+        '      cells.addDuplicate(cell);\n',
+        '      cells.addDuplicate(cell);\n      validity?.judge(cell, persons, i, clickedAt[i]! - start);\n',
+      ],
+    ],
+  },
+  {
+    name: 'allowed-click-uses-up-a-cap',
+    bug: 'a click that no rule applies to uses up a cap: the clicks of others become invalid by it',
+    file: 'aggregator/core/window-validity.ts',
+    edits: [
+      [
+        'if ((bits & facts.allowed.bit) !== 0) return false;',
+        'if ((bits & facts.allowed.bit) !== 0) return this.#reasonByCaps(cell, clicks, i, intoMinute) < 0;',
+      ],
+    ],
+  },
+  {
+    name: 'rules-of-another-minute',
+    bug: 'a window is judged by the rules of the minute before: a version begins a minute too late',
+    file: core,
+    edits: [
+      [
+        'this.#spare.acquire(this.#windows.values(), this.#rulesAt(start))',
+        'this.#spare.acquire(this.#windows.values(), this.#rulesAt(start - 60_000))',
+      ],
+    ],
+  },
+  {
+    name: 'invalid-not-restored',
+    bug: 'the counter of invalid clicks begins anew in each life of a task, and differs from the rows for good',
+    file: core,
+    edits: [['    this.#invalid = totals.invalid;\n', '']],
+  },
+  {
+    name: 'invalid-not-in-the-checkpoint',
+    bug: 'the checkpoint is read without its invalid clicks',
+    file: 'aggregator/commit-metadata.ts',
+    edits: [["fields['invalid'] === undefined ? 0 : number('invalid')", '0']],
+  },
+  {
+    name: 'judged-rows-as-plain-ones',
+    bug: 'rows of format 2 are read as if they were of format 1: what rules have found is lost',
+    file: 'aggregator/ad-minute.ts',
+    edits: [
+      [
+        'const [, , , , , , , , rules = 0, invalid = 0, invalid_by = {}] = line;',
+        'const { rules, invalid, invalid_by } = notJudged;',
+      ],
+    ],
+  },
+  {
+    name: 'judged-rows-inserted-as-plain-ones',
+    bug: 'the sink inserts rows of format 2 without naming their columns: the store refuses them, or leaves them out',
+    file: 'aggregator/sink/aggregate-rows.ts',
+    edits: [['(isJudged(headers) ? judged : rows).push(value);', 'rows.push(value);']],
+  },
+  {
+    name: 'format-of-judged-rows-not-said',
+    bug: 'rows that say what rules have found are written as format 1, which the release before takes for its own',
+    file: 'aggregator/transaction.ts',
+    edits: [['output.isJudged ? judgedFormat : rowFormat', 'rowFormat']],
+  },
+  {
+    name: 'caps-of-the-minute-before',
+    bug: 'tables that are used again keep what the window before has let through',
+    file: 'aggregator/core/window-validity.ts',
+    edits: [['    this.#visitors.clear();\n', '']],
+  },
+  {
+    name: 'recount-by-todays-rules',
+    bug: 'a recount for a late click judges its minute by the rules of today, and changes what was billed',
+    file: 'query-api/jobs/recount/recount-rules.ts',
+    unit: 'test/unit/query-api/recount-rules.test.ts',
+    edits: [['const version = versions.get(minute);', 'const version = versions.size < 0 ? 0 : undefined;']],
+  },
+  {
+    name: 'recount-ignores-invalid',
+    bug: 'a recount compares clicks alone: what is invalid by another version of the rules stays as it was',
+    file: 'aggregator/replay/cell-change.ts',
+    edits: [['if (before === after && isSameJudged) return undefined;', 'if (before === after) return undefined;']],
+  },
+  {
+    name: 'restated-invalid-not-in-the-books',
+    bug: 'what was invalid before a restatement is left out of the comparison of rows with counters',
+    file: 'query-api/store/jobs/conservation-rows.ts',
+    integration: 'test/integration/clickhouse/conservation.test.ts',
+    edits: [['judged.invalid, 0), stated', '0, 0), stated']],
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {

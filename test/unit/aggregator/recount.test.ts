@@ -4,6 +4,8 @@ import { notJudged } from '../../../aggregator/ad-minute.ts';
 import { Recount } from '../../../aggregator/replay/recount.ts';
 import { type CellChange, type StatedRow, versionOf } from '../../../aggregator/restatement.ts';
 import { type Click, formatLine, partitionOf } from '../../../ingest/click.ts';
+import { facts } from '../../../ingest/validity/facts.ts';
+import { type RuleSet, recommendedRules } from '../../../ingest/validity/rules.ts';
 import { click, minute0 } from '../../support/clicks.ts';
 
 const partitions = 4;
@@ -268,5 +270,56 @@ describe('the version of a restated row', () => {
     expect(BigInt(versionOf(2, 0))).toBeGreaterThan(BigInt(versionOf(1, at)));
     expect(BigInt(versionOf(65_535, at)) >> 48n).toBe(65_535n);
     expect(versionOf(40, 3)).toMatch(/^\d+$/);
+  });
+});
+
+describe('a recount by rules', () => {
+  const set = (version: number): RuleSet => ({ version, rules: { ...recommendedRules, user_clicks_per_minute: 2 } });
+  const person = { userId: 'u', ip: '203.0.113.7' };
+  const clicks = [0, 10, 20, 30].map(s => click({ clickedAt: minute0 + s * 1_000, ...person }));
+  const bot = click({ facts: facts.bot.bit });
+  const recountBy = (rules: RuleSet, before: Partial<StatedRow>) => {
+    const counting = new Recount({ partitions, hashSeed: 5 });
+    counting.judgeBy([{ from: minute0, set: rules }]);
+    for (const page of pages([...clicks, bot], 7)) counting.feed(page);
+    return counting.compare(Number.POSITIVE_INFINITY, [stated({ clicks: 5, ...before })]);
+  };
+  const found = { invalid: 3, invalid_by: { known_bot: 1, user_velocity: 2 } };
+
+  it('finds the same as was stated by the same rules', () => {
+    expect(recountBy(set(2), { rules: 2, ...found })).toEqual([]);
+  });
+
+  it('finds a change where the clicks agree and other ones are invalid, or by other reasons', () => {
+    const other = { rules: 2, invalid: 3, invalid_by: { known_bot: 2, user_velocity: 1 } };
+    expect(recountBy(set(2), other)).toMatchObject([
+      {
+        ...{ before: 5, after: 5, before_invalid_by: other.invalid_by, after_invalid_by: found.invalid_by },
+        ...{ stated_judged: [other], rows_judged: [{ rules: 2, ...found }] },
+      },
+    ]);
+  });
+
+  it('writes a cell anew that another version judges, also where nothing else changes: a minute has one version', () => {
+    expect(recountBy(set(3), { rules: 2, ...found })).toMatchObject([{ before_rules: 2, after_rules: 3 }]);
+    expect(recountBy(set(1), {})).toMatchObject([{ before_rules: 0, before_invalid: 0, after_invalid: 3 }]);
+  });
+
+  it('takes the clicks of a split ad together, which the stream could not', () => {
+    const parts = [0, 1].map(partition =>
+      stated({
+        partition,
+        clicks: partition === 0 ? 3 : 2,
+        rules: 2,
+        invalid: partition,
+        invalid_by: partition ? { known_bot: 1 } : {},
+      }),
+    );
+    const counting = new Recount({ partitions, hashSeed: 5 });
+    counting.judgeBy([{ from: minute0, set: set(2) }]);
+    for (const page of pages([...clicks, bot], 7)) counting.feed(page);
+    const [change] = counting.compare(Number.POSITIVE_INFINITY, parts);
+    expect(change).toMatchObject({ before: 5, after: 5, before_invalid: 1, after_invalid: 3 });
+    expect(change?.rows_judged.reduce((sum, { invalid }) => sum + invalid, 0)).toBe(3);
   });
 });
