@@ -423,7 +423,10 @@ describe('a difference is found', () => {
       `INSERT INTO ad_minute SELECT minute, ad_id, country, partition, version + 1, clicks * 2, duplicates, late
        FROM ad_minute FINAL WHERE ${hot(126, 1)}`,
     );
-    expect(await differences()).toEqual([{ partition: 1, outcome: 'counted', difference: 1 }]);
+    expect(await differences()).toEqual([
+      { partition: 1, outcome: 'counted', difference: 1 },
+      { partition: 1, outcome: 'invalid', difference: -1 },
+    ]);
   });
 
   it('when a restated count has lost its history', async () => {
@@ -496,7 +499,8 @@ describe('the watch', () => {
     await change(
       `ALTER TABLE ad_minute DELETE WHERE ad_id = 'hot' AND partition = 1 AND minute = toDateTime(${at(171) / 1_000}, 'UTC')`,
     );
-    await eventually('alarm', async () => (await status()).rows.difference === 1);
+    // The click was counted, and it was invalid.
+    await eventually('alarm', async () => (await status()).rows.difference === 2);
     const [found] = (await status()).rows.differences;
     expect(found).toEqual({ partition: 1, outcome: 'counted', expected: 40, found: 39, difference: -1 });
     expect(await metrics()).toContain(`${alarm} -1\n`);
