@@ -817,6 +817,7 @@ describe('what comes with the answers', () => {
       '/v1/reconciliations/{id}',
       '/v1/replays',
       '/v1/replays/{id}',
+      '/v1/rules',
       '/v1/session',
       '/v1/status',
       '/v1/users/{user_id}',
@@ -838,7 +839,8 @@ describe('what comes with the answers', () => {
       expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(['400', '503']));
       const [success] = Object.keys(operation.responses).filter(status => status < '300');
       const begins = /^\/v1\/(re|erasures|users)/.test(path) && method !== 'get';
-      expect(success).toBe(begins ? '202' : '200');
+      const creates = path === '/v1/rules' && method === 'post';
+      expect(success).toBe(begins ? '202' : creates ? '201' : '200');
       if (path.startsWith('/v1/exports/')) {
         const formats = ['text/csv', 'application/x-ndjson', 'application/vnd.apache.parquet'];
         const content = Object.fromEntries(formats.map(type => [type, { schema: { type: 'string' } }]));

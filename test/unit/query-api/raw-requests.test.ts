@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { currentAsker } from '../../../infra/asking.ts';
 import { loadConfig } from '../../../infra/config.ts';
 import type { Http } from '../../../infra/http.ts';
+import { noRules } from '../../../ingest/validity/rules.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import { clickHouseThatAnswers } from '../../support/clickhouse-that-answers.ts';
@@ -38,6 +39,8 @@ interface Statement {
   readonly hasTicket: boolean;
 }
 
+const unasked = () => Promise.reject(new Error('it is not asked for'));
+
 let http: Http;
 let read: Statement[] = [];
 beforeAll(async () => {
@@ -52,6 +55,14 @@ beforeAll(async () => {
   http = await buildQueryApi({
     ...{ config: loadConfig(QueryApiConfig, {}), clickhouse, log: pino({ level: 'silent' }), now: () => now },
     partitions: { read: async () => ({ topics: [], rules: [], difference: null }), grow: async () => undefined },
+    validityRules: {
+      read: async () => ({ versions: [], at: () => noRules, soonestFrom: () => now }),
+      announce: unasked,
+    },
+    erasures: {
+      ...{ room: () => 1, begin: unasked, get: async () => undefined, nodesOf: async () => [] },
+      logKeptUntil: async () => new Map(),
+    },
     countedLog: { endOffsets: async () => new Map(), sinkPositions: async () => [] },
   });
   await http.ready();
