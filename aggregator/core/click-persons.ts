@@ -13,7 +13,7 @@ import { windowMs, windowStartOf } from './time.ts';
 
 export class ClickPersons {
   readonly facts: Uint8Array;
-  /** 1 where the click has a person, plus 2 where it has an address. */
+  /** 1 where the click has a person, plus 2 where it has an address, plus 4 where the person is a user id. */
   readonly who: Uint8Array;
   /** Three words for each click, of its person at its address. */
   readonly persons: Int32Array;
@@ -70,7 +70,7 @@ export class ClickPersons {
     else if (hasAddress && userAgentEnd > 0)
       this.#write(this.persons, i, cellHash, ofUserAgent, ipStart, ipEnd, userAgentStart, userAgentEnd);
     else hasPerson = false;
-    this.who[i] = (hasPerson ? 1 : 0) | (hasAddress ? 2 : 0);
+    this.who[i] = (hasPerson ? 1 : 0) | (hasAddress ? 2 : 0) | (hasUser ? 4 : 0);
   }
 
   /** Writes the hash of two texts. `kind` keeps an id apart from a user agent that has the same text. */

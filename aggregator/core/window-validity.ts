@@ -87,7 +87,8 @@ export class WindowValidity {
     const { user_clicks_per_minute, address_clicks_per_minute, ad_clicks_per_minute } = this.#set.rules;
     const has = who[i]!;
     const stepMs = this.#stepMs;
-    if ((has & 1) !== 0 && (stepMs > 0 || user_clicks_per_minute > 0)) {
+    const isCapped = (has & 4) !== 0 && user_clicks_per_minute > 0;
+    if ((has & 1) !== 0 && (stepMs > 0 || isCapped)) {
       const visitors = this.#visitors;
       const place = visitors.placeOf(persons[3 * i]!, persons[3 * i + 1]!, persons[3 * i + 2]! ^ mixed(cell));
       const before = visitors.get(place);
@@ -95,7 +96,7 @@ export class WindowValidity {
       if ((before & step) !== 0) return doubleClick;
       visitors.set(place, stepMs === 0 ? before + 1 : before | step);
       const passed = stepMs === 0 ? before : bitsIn(before);
-      if (user_clicks_per_minute > 0 && passed >= user_clicks_per_minute) return userVelocity;
+      if (isCapped && passed >= user_clicks_per_minute) return userVelocity;
     }
     if ((has & 2) !== 0 && address_clicks_per_minute > 0) {
       const place = this.#addresses.placeOf(

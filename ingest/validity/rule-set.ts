@@ -66,7 +66,7 @@ export const ValidityRulesSchema = Type.Object(
       }),
     ),
     user_clicks_per_minute: cap(
-      'Of one person at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule.',
+      'Of one user id at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule.',
     ),
     address_clicks_per_minute: cap(
       'Of one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule.',

@@ -4,13 +4,14 @@
  * A click that is no duplicate is judged in the order of `invalidReasons`, and the first rule that applies is its
  * reason. Rules about more than one click look at the clicks of one **cell** (ad, country, minute) alone, and are caps
  * within caps: of one person at one address at most one click in each `double_click_seconds`, of these at most
- * `user_clicks_per_minute`, of one address at most `address_clicks_per_minute` of what is left, of the cell at most
- * `ad_clicks_per_minute` of what is left then. Each cap lets the same number through in whatever order the clicks come,
+ * `user_clicks_per_minute` if the person has a user id, of one address at most `address_clicks_per_minute` of what is
+ * left, of the cell at most `ad_clicks_per_minute` of what is left then. Each cap lets the same number through in whatever order the clicks come,
  * so the sums of a cell by reason do not depend on the order, and the valid clicks of a cell never become fewer.
  *
  * The **person** is the user id, or without one the user agent. A click that has neither is nobody's, and so is one
- * that has a user agent alone, without an address: the caps on persons do not apply to it. A click without an address is
- * under no cap of an address.
+ * that has a user agent alone, without an address: the caps on persons do not apply to it. Of persons without a user id
+ * only double clicks are found: hundreds of people behind one address may have the same browser, so how many clicks such
+ * a person has says nothing. A click without an address is under no cap of an address.
  */
 
 /** In the order in which they apply. */

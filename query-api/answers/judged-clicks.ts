@@ -18,6 +18,8 @@ export interface CellClick {
   readonly facts: string;
   /** Any text that is equal for equal persons at one address. Empty: nobody. */
   readonly person: string;
+  /** The same for persons who have a user id. Empty: the person has none. */
+  readonly user: string;
   /** Any text that is equal for equal addresses. Empty: none. */
   readonly address: string;
 }
@@ -63,17 +65,17 @@ export function invalidOf(clicks: readonly CellClick[], rules: ValidityRules): R
 /** Each cap sees only what the caps before it have let through. */
 function createCaps(rules: ValidityRules): (click: CellClick) => InvalidReason | null {
   const steps = new Set<string>();
-  const ofPerson = createCap(rules.user_clicks_per_minute);
+  const ofUser = createCap(rules.user_clicks_per_minute);
   const ofAddress = createCap(rules.address_clicks_per_minute);
   const ofCell = createCap(rules.ad_clicks_per_minute);
   const stepMs = rules.double_click_seconds * 1_000;
-  return ({ ms, person, address }) => {
+  return ({ ms, person, user, address }) => {
     if (person !== '' && stepMs > 0) {
       const step = `${Math.floor(ms / stepMs)} ${person}`;
       if (steps.has(step)) return 'double_click';
       steps.add(step);
     }
-    if (person !== '' && !ofPerson(person)) return 'user_velocity';
+    if (user !== '' && !ofUser(user)) return 'user_velocity';
     if (address !== '' && !ofAddress(address)) return 'address_velocity';
     return ofCell('') ? null : 'ad_velocity';
   };

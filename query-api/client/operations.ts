@@ -52,7 +52,7 @@ export interface Operations {
           readonly impossible_field: boolean;
           /** Of one person at one address, one click is valid in each step of this many seconds of a minute. 0: no such rule. */
           readonly double_click_seconds: 0 | 2 | 3 | 4 | 5 | 6 | 10 | 12 | 15 | 20 | 30 | 60;
-          /** Of one person at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+          /** Of one user id at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
           readonly user_clicks_per_minute: number;
           /** Of one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
           readonly address_clicks_per_minute: number;
@@ -86,7 +86,7 @@ export interface Operations {
         readonly impossible_field: boolean;
         /** Of one person at one address, one click is valid in each step of this many seconds of a minute. 0: no such rule. */
         readonly double_click_seconds: 0 | 2 | 3 | 4 | 5 | 6 | 10 | 12 | 15 | 20 | 30 | 60;
-        /** Of one person at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+        /** Of one user id at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
         readonly user_clicks_per_minute: number;
         /** Of one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
         readonly address_clicks_per_minute: number;
@@ -1387,7 +1387,7 @@ export interface Operations {
           readonly impossible_field: boolean;
           /** Of one person at one address, one click is valid in each step of this many seconds of a minute. 0: no such rule. */
           readonly double_click_seconds: 0 | 2 | 3 | 4 | 5 | 6 | 10 | 12 | 15 | 20 | 30 | 60;
-          /** Of one person at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+          /** Of one user id at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
           readonly user_clicks_per_minute: number;
           /** Of one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
           readonly address_clicks_per_minute: number;
@@ -2165,7 +2165,7 @@ export interface Operations {
         readonly impossible_field: boolean;
         /** Of one person at one address, one click is valid in each step of this many seconds of a minute. 0: no such rule. */
         readonly double_click_seconds: 0 | 2 | 3 | 4 | 5 | 6 | 10 | 12 | 15 | 20 | 30 | 60;
-        /** Of one person at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+        /** Of one user id at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
         readonly user_clicks_per_minute: number;
         /** Of one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
         readonly address_clicks_per_minute: number;
@@ -2195,7 +2195,7 @@ export interface Operations {
           readonly impossible_field: boolean;
           /** Of one person at one address, one click is valid in each step of this many seconds of a minute. 0: no such rule. */
           readonly double_click_seconds: 0 | 2 | 3 | 4 | 5 | 6 | 10 | 12 | 15 | 20 | 30 | 60;
-          /** Of one person at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+          /** Of one user id at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
           readonly user_clicks_per_minute: number;
           /** Of one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
           readonly address_clicks_per_minute: number;
@@ -2863,7 +2863,7 @@ export interface Operations {
               readonly impossible_field: boolean;
               /** Of one person at one address, one click is valid in each step of this many seconds of a minute. 0: no such rule. */
               readonly double_click_seconds: 0 | 2 | 3 | 4 | 5 | 6 | 10 | 12 | 15 | 20 | 30 | 60;
-              /** Of one person at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
+              /** Of one user id at one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
               readonly user_clicks_per_minute: number;
               /** Of one address, at most this many clicks of an ad and a country are valid in a minute. 0: no such rule. */
               readonly address_clicks_per_minute: number;

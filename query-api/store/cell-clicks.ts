@@ -33,6 +33,7 @@ const CellClickRow = rowShape('clicks of a cell', {
   /** Letters, as in its line. */
   facts: Type.String(),
   person: Type.String(),
+  user: Type.String(),
   address: Type.String(),
 });
 export type CellClickRow = RowOf<typeof CellClickRow>;
@@ -63,7 +64,7 @@ export function createCellQueries(clickhouse: ClickHouse, { timeoutMs }: { reado
     /**
      * Returns the clicks of a cell in the order of their time and then their event id, each once, or undefined when
      * there are more than `cellClicksRead`. What a click says is what its first copy says. The person is the user id, or
-     * without one the user agent, at an address (ingest/validity/rules.ts).
+     * without one the user agent, at an address; the user is the person if it has a user id (ingest/validity/rules.ts).
      */
     async clicks({ ad_id, country, minute }: Cell): Promise<CellClickRow[] | undefined> {
       const clicked = clickedWithin({ from: minute, to: minute + minuteMs });
@@ -73,6 +74,7 @@ export function createCellQueries(clickhouse: ClickHouse, { timeoutMs }: { reado
         statement`SELECT event_id, first.1 - ${minute} AS ms, first.3 AS facts,
            multiIf(first.4 != '', toString(sipHash64(1, first.5, first.4)),
              first.5 != '' AND first.6 != '', toString(sipHash64(2, first.5, first.6)), '') AS person,
+           if(first.4 = '', '', person) AS user,
            if(first.5 = '', '', toString(sipHash64(first.5))) AS address
          FROM (
            SELECT event_id, argMin(

@@ -43,7 +43,7 @@ export function invalidOfCell(clicks: readonly Click[], rules: ValidityRules): R
   for (const [name, of] of Map.groupBy(left, personOf)) {
     const steps = step === 0 ? of.length : new Set(of.map(c => Math.floor((c.clickedAt % 60_000) / step))).size;
     const slow = name.isNobody ? of.length : steps;
-    const passed = name.isNobody || userCap === 0 ? slow : Math.min(slow, userCap);
+    const passed = name.hasUserId && userCap > 0 ? Math.min(slow, userCap) : slow;
     add('double_click', of.length - slow);
     add('user_velocity', slow - passed);
     ofAddress.set(name.ip ?? '', (ofAddress.get(name.ip ?? '') ?? 0) + passed);
@@ -60,6 +60,7 @@ export function invalidOfCell(clicks: readonly Click[], rules: ValidityRules): R
 interface Person {
   readonly ip: string | undefined;
   readonly isNobody: boolean;
+  readonly hasUserId: boolean;
 }
 
 /** One object for each person. */
@@ -68,7 +69,7 @@ const people = new Map<string, Person>();
 function personOf({ userId, ip, userAgent }: Click): Person {
   const isNobody = userId === undefined && (ip === undefined || userAgent === undefined);
   const name = JSON.stringify([ip, isNobody ? [] : userId === undefined ? { userAgent } : { userId }]);
-  const known = people.get(name) ?? { ip, isNobody };
+  const known = people.get(name) ?? { ip, isNobody, hasUserId: userId !== undefined };
   people.set(name, known);
   return known;
 }

@@ -116,7 +116,15 @@ describe('a cap', () => {
     const addressAlone = times(3, () => ({ ip: '203.0.113.7' }));
     expect(invalidIn(addressAlone, { user_clicks_per_minute: 1 })).toEqual({});
     const alike = [click({ ip: '203.0.113.7', userId: 'x' }), click({ ip: '203.0.113.7', userAgent: 'x' })];
-    expect(invalidIn(alike, { user_clicks_per_minute: 1 })).toEqual({});
+    expect(invalidIn(alike, { double_click_seconds: 60 })).toEqual({});
+  });
+
+  it('on the clicks of a person is for persons with a user id: many people behind one address have the same browser', () => {
+    const alike = times(9, i => ({ ip: '203.0.113.7', userAgent: 'browser', clickedAt: minute0 + 6_000 * i }));
+    expect(invalidIn(alike, { user_clicks_per_minute: 2 })).toEqual({});
+    expect(invalidIn(alike, { user_clicks_per_minute: 2, double_click_seconds: 2 })).toEqual({});
+    const ofOne = alike.map(one => ({ ...one, userId: 'u' }));
+    expect(invalidIn(ofOne, { user_clicks_per_minute: 2 })).toEqual({ user_velocity: 7 });
   });
 });
 

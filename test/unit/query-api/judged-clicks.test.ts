@@ -49,6 +49,7 @@ describe('the clicks of a cell', () => {
           ms,
           facts: factsText(one.facts ?? 0),
           person: person === undefined ? '' : `${ip ?? ''} ${user === undefined ? 'agent' : 'user'} ${person}`,
+          user: user === undefined ? '' : `${ip ?? ''} ${user}`,
           address: ip ?? '',
         };
       });
@@ -60,7 +61,14 @@ describe('the clicks of a cell', () => {
   });
 
   it('are one too many in the order of event time and then event id, whatever order they are read in', () => {
-    const at = (event_id: string, ms: number): CellClick => ({ event_id, ms, facts: '', person: 'p', address: 'a' });
+    const at = (event_id: string, ms: number): CellClick => ({
+      event_id,
+      ms,
+      facts: '',
+      person: 'p',
+      user: 'p',
+      address: 'a',
+    });
     const rules = { ...noRules.rules, user_clicks_per_minute: 2 };
     const cell = [at('d', 30_000), at('b', 10_000), at('c', 10_000), at('a', 20_000)];
     for (const order of [cell, cell.toReversed()])

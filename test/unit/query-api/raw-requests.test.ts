@@ -30,7 +30,7 @@ const counts = {
   top: [[-1, 'a', 1, 0, 1]],
 };
 const place = { ad_id: 'a', country: 'KR', click_id: 'c', received_at: now, clicked_at: now };
-const click = { ...counts, ...place, facts: '', event_id: 'e', ms: 1, person: '', address: '' };
+const click = { ...counts, ...place, facts: '', event_id: 'e', ms: 1, person: '', user: '', address: '' };
 const readsRaw = /click_raw/;
 
 interface Statement {
