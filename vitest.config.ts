@@ -71,7 +71,7 @@ export default defineConfig({
           globalSetup: withBrokers,
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
-          maxWorkers: Math.max(4, availableParallelism()),
+          maxWorkers: Math.max(3, availableParallelism()),
         },
       },
       // With a real nginx, where there is one (test/run.ts).

@@ -87,9 +87,9 @@ describe('adclicks', () => {
     expect([both.code, both.stdout.split('\n').slice(1)]).toEqual([
       0,
       [
-        'ad     clicks  duplicates  late  state',
-        'cli-a       3           0     0  provisional',
-        'cli-b       1           0     0  provisional',
+        'ad     net  gross  invalid  duplicates  late  state',
+        'cli-a    3      3        0           0     0  provisional',
+        'cli-b    1      1        0           0     0  provisional',
         '',
       ],
     ]);
@@ -99,7 +99,9 @@ describe('adclicks', () => {
       { ad_id: 'cli-b', count: 1 },
     ]);
 
-    expect((await run('top', '1', ...range)).stdout).toMatch(/\nrank {2}ad {5}clicks\n {3}1 {2}cli-a {7}3\n$/);
+    expect((await run('top', '1', ...range)).stdout).toMatch(
+      /\nrank {2}ad {5}net {2}gross {2}invalid\n {3}1 {2}cli-a {4}3 {6}3 {8}0\n$/,
+    );
     const { series } = JSON.parse((await run('series', 'cli-b', 'cli-a', ...range, '--json')).stdout);
     expect(series).toMatchObject([
       { ad_id: 'cli-b', count: 1 },

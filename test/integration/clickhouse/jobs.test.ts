@@ -165,9 +165,10 @@ describe('a replay', () => {
     await insertCounts({ clicks: 1 });
     startJobs();
     const told = await ended(await replay(false));
+    const valid = { invalid_before: 0, invalid_after: 0 };
     const diff = [
-      { minute: new Date(start).toISOString(), ad_id: 'ad_1', country: 'KR', before: 1, after: 2 },
-      { minute: new Date(end - minuteMs).toISOString(), ad_id: 'b', country: 'KR', before: 0, after: 1 },
+      { minute: new Date(start).toISOString(), ad_id: 'ad_1', country: 'KR', before: 1, after: 2, ...valid },
+      { minute: new Date(end - minuteMs).toISOString(), ad_id: 'b', country: 'KR', before: 0, after: 1, ...valid },
     ];
     expect(told).toMatchObject({ state: 'done', apply: false, clicks_read: 3, cells_changed: 2, minutes_done: 4 });
     expect(told.diff).toEqual({ cells: 2, before: 1, after: 3, rows: diff, next_cursor: null });
