@@ -78,10 +78,10 @@ export const stepPoints: readonly StepPoint[] = [
   before('aggregator: before a tick', ticks, 'await append();'),
   after('aggregator: after a tick', ticks, 'await append();'),
 
-  before('sink: before insert', retryingInsert, 'await clickhouse.insert(table, ndjson);'),
-  during('sink: in the insert', retryingInsert, 'await clickhouse.insert(table, ndjson);'),
+  before('sink: before insert', retryingInsert, 'await clickhouse.insert(table, ndjson, columns);'),
+  during('sink: in the insert', retryingInsert, 'await clickhouse.insert(table, ndjson, columns);'),
   {
-    ...after('sink: inserted, not known', retryingInsert, 'await clickhouse.insert(table, ndjson);'),
+    ...after('sink: inserted, not known', retryingInsert, 'await clickhouse.insert(table, ndjson, columns);'),
     actions: ['kill', 'stop', 'fail'],
   },
   before('sink: inserted, offset not committed', inserter, 'await this.#commitAll(taken);'),

@@ -63,7 +63,7 @@ describe('pipeline', () => {
     const top = await pipeline.get<{ ads: unknown[] }>(
       `/v1/ads/popular_ads?count=1000&from=${minuteOf(at)}&to=${minuteOf(at) + 60_000}`,
     );
-    expect(top.ads).toContainEqual({ rank: 1, ad_id: 'ad-once', count: 2 });
+    expect(top.ads).toContainEqual({ rank: 1, ad_id: 'ad-once', count: 2, gross: 3, net: 2, invalid: 0 });
   });
 
   it('counts the clicks of every ad, though all of them give the same ids', async () => {

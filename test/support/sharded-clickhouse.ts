@@ -19,6 +19,8 @@ import { logInto, type TestLog } from './log-into.ts';
 
 export const logPartitions = 4;
 
+const noBroker = () => Promise.reject(new Error('there is no broker in this test'));
+
 export interface ShardedClickHouse extends AsyncDisposable {
   readonly whole: ClickHouseNode;
   /** One node of each shard. */
@@ -97,6 +99,10 @@ export async function openShardedClickHouse(now: number): Promise<ShardedClickHo
       // One client asks for one export right after another.
       config: loadConfig(QueryApiConfig, { EXPORT_MAX_RUNNING_PER_CLIENT: '4' }),
       ...{ clickhouse: of.clickhouse, replicas: of, log, now: () => now, requests: said.requests },
+      erasures: {
+        ...{ room: () => 1, begin: noBroker, get: noBroker, nodesOf: noBroker },
+        logKeptUntil: async () => new Map(),
+      },
       countedLog: {
         endOffsets: async () => new Map(Array.from({ length: logPartitions }, (_, partition) => [partition, 1_000])),
         sinkPositions: async () => [],
