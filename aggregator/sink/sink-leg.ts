@@ -206,7 +206,11 @@ function createReader(deps: LegDeps, options: LegOptions, { admin, link, commits
       if (!reads(batch.partition) || halts.has(batch)) return;
       try {
         const known = new KnownRecords(batch, contract);
-        await untilCurrent(() => inserter.insert(known.batch, rowsOf({ ...batch, records: known })));
+        await untilCurrent(async () => {
+          // Where the known records end is known when rows were made of them, and not before.
+          const rows = rowsOf({ ...batch, records: known });
+          await inserter.insert(known.batch, rows);
+        });
         positions.passed(batch.topic, batch.partition, known.batch.nextOffset);
         if (known.endedBy) halt(batch, known.endedBy);
       } catch (error) {
