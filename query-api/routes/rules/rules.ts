@@ -9,6 +9,7 @@ import { RulesRefused } from '../../../ingest/hot-ads/announce-rules.ts';
 import { longestNote, type RulesVersion, ValidityRulesSchema } from '../../../ingest/validity/rule-set.ts';
 import { recommendedRules } from '../../../ingest/validity/rules.ts';
 import { wholeMinuteOf } from '../../http/asked-range.ts';
+import { exactTypes } from '../../http/exact-types.ts';
 import { countField, isoOf, problems, timeField } from '../../http/parameters.ts';
 import type { RulesNow, ValidityRulesLog } from '../../log/validity-rules.ts';
 import { minuteMs } from '../../time/time-range.ts';
@@ -41,7 +42,13 @@ export function routeRules(http: Http, { validityRules, now }: RulesRoutesDeps):
     },
   );
 
-  http.post('/v1/rules', { schema: announceSchema, config: { scope: 'operate' } }, async (request, reply) => {
+  const announcing = {
+    schema: announceSchema,
+    config: { scope: 'operate' },
+    // Only the rules: a whole text of digits is a time, too.
+    preValidation: exactTypes(Type.Object({ rules: ValidityRulesSchema })),
+  } as const;
+  http.post('/v1/rules', announcing, async (request, reply) => {
     const { rules, from: askedFrom, note } = request.body;
     const from = askedFrom === undefined ? null : wholeMinuteOf('from', String(askedFrom));
     const known = await available(validityRules.read());

@@ -5,6 +5,7 @@ import { brokenRule } from '../../../infra/broken-rule.ts';
 import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
 import type { Erasure } from '../../../ingest/privacy/erasure-book.ts';
 import { erasureIdPattern, mostPersons } from '../../../ingest/privacy/erasure-record.ts';
+import { exactTypes } from '../../http/exact-types.ts';
 import type { KeptForms } from '../../http/kept-forms.ts';
 import { isoOf, problems, timeField, timeOrNullField } from '../../http/parameters.ts';
 import type { ErasureLog, LogKeptUntil, NodeErasure } from '../../log/erasure-log.ts';
@@ -39,7 +40,10 @@ export function routeErasures(http: Http, deps: ErasureRoutesDeps): void {
     erase([request.params.user_id], reply),
   );
 
-  const posting = { schema: postSchema, config, bodyLimit: mostBodyBytes } as const;
+  const posting = {
+    ...{ schema: postSchema, config, bodyLimit: mostBodyBytes },
+    preValidation: exactTypes(postSchema.body),
+  } as const;
   http.post('/v1/erasures', posting, async (request, reply) => erase(request.body.user_ids, reply));
 
   http.get('/v1/erasures/:id', { schema: getSchema, config: { scope: 'operate' } }, async (request, reply) => {

@@ -99,6 +99,12 @@ describe('/v1/rules', () => {
     expect((await ask('GET')).body).toMatchObject({ in_force: 0, total: 1 });
   });
 
+  it('refuses rules with values of another type, instead of reading something into them', async () => {
+    const { announce } = await world();
+    const { status, body } = await announce({ rules: { ...recommendedRules, known_bot: 'true' } });
+    expect([status, body.detail]).toEqual([400, expect.stringContaining('rules.known_bot')]);
+  });
+
   it('refuses a minute that is too near, and says which one is the first', async () => {
     const { announce, ask } = await world();
     const { status, body } = await announce({ from: iso(first - minute) });

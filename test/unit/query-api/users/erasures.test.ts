@@ -62,6 +62,13 @@ describe('an erasure', () => {
     expect(begun[0]).toEqual(expect.arrayContaining(['u-17', ...salts.map(salt => hashedUserId(key, 'u-17', salt))]));
   });
 
+  it('is refused, and begins nothing, where an id is no text: a false would become one', async () => {
+    const { begun, ask } = await app();
+    for (const wrong of [[false], ['u', 7], 'u', [null]])
+      expect((await ask('POST', '/v1/erasures', { user_ids: wrong })).status).not.toBe(202);
+    expect(begun).toEqual([]);
+  });
+
   it('is answered with where it can be followed, and until when the log has the clicks', async () => {
     const { ask } = await app();
     expect(await ask('POST', '/v1/erasures', { user_ids: ['u-17', 'u-18', 'u-17'] })).toMatchObject({
