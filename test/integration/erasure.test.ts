@@ -139,7 +139,7 @@ it('has the clicks of a thousand persons, counted and final', async () => {
   );
   expect(before).toMatchObject({ count: 2_003, uniques: { count: 1_003, is_exact: true } });
   expect(foundIn(await textsIn(nodes[0]))).not.toEqual([]);
-}, 240_000);
+});
 
 it('shows a person what is kept, in the plain form and in both hashed ones', async () => {
   const response = await fetch(`${pipeline.queryApi.url}/v1/users/${first}/export`);
@@ -172,19 +172,15 @@ it('waits for a node that is away, and survives a sink that is killed', async ()
   erasure = started.body;
   pipeline.sink.kill();
   await pipeline.restart('sink');
-  await eventually(
-    'the node that is there has done it',
-    async () => {
-      const { nodes: states } = await stateOf(erasure.id);
-      return states.find(({ node }) => node === here.name)?.state === 'done';
-    },
-    60_000,
-  );
+  await eventually('the node that is there has done it', async () => {
+    const { nodes: states } = await stateOf(erasure.id);
+    return states.find(({ node }) => node === here.name)?.state === 'done';
+  });
   expect(await stateOf(erasure.id)).toMatchObject({ state: 'running' });
   expect((await stateOf(erasure.id)).nodes.find(({ node }) => node === away.name)?.state).toBe('away');
   await away.start();
-  await eventually('both have', async () => (await stateOf(erasure.id)).state === 'done', 60_000);
-}, 200_000);
+  await eventually('both have', async () => (await stateOf(erasure.id)).state === 'done');
+});
 
 it('leaves no text of them in any copy of a row, and says until when the log has some', async () => {
   for (const node of nodes) {
@@ -221,14 +217,10 @@ it('changes no count and no number of users, and reconciles without a difference
     to: new Date(minute + 60_000).toISOString(),
   });
   expect(job.status).toBe(202);
-  const result = await eventually(
-    'reconciled',
-    async () => {
-      const { body } = await ask<Record<string, unknown>>('GET', `/v1/reconciliations/${job.body.id}`);
-      return body['state'] === 'done' && body;
-    },
-    60_000,
-  );
+  const result = await eventually('reconciled', async () => {
+    const { body } = await ask<Record<string, unknown>>('GET', `/v1/reconciliations/${job.body.id}`);
+    return body['state'] === 'done' && body;
+  });
   expect(result).toMatchObject({ result: { drift: [], cells_compared: 1, cells_differing: 0, minutes_left_out: 0 } });
   for (const table of ['click_raw', 'ad_minute', 'quarantine'])
     await eventually(
@@ -254,31 +246,23 @@ it('keeps them erased in a node that reads the log again, also where it is empti
   const partsBefore = await node.clickhouse.query<{ n: number }>(read);
   await pipeline.restart('sink');
   await pipeline.sink.ready(60_000);
-  await eventually(
-    'it is read again',
-    async () => {
-      const [parts] = await node.clickhouse.query<{ n: number }>(read);
-      return (parts?.n ?? 0) > (partsBefore[0]?.n ?? 0);
-    },
-    60_000,
-  );
+  await eventually('it is read again', async () => {
+    const [parts] = await node.clickhouse.query<{ n: number }>(read);
+    return (parts?.n ?? 0) > (partsBefore[0]?.n ?? 0);
+  });
   expect(foundIn(await textsIn(node))).toEqual([]);
   expect(await rowsIn(node, 'click_raw')).toBe(rows);
   await node.kill();
   node.removeDirectory();
   await node.start();
-  await eventually('it is filled', async () => (await rowsIn(node, 'click_raw').catch(() => '')) === rows, 90_000);
+  await eventually('it is filled', async () => (await rowsIn(node, 'click_raw').catch(() => '')) === rows);
   expect(foundIn(await textsIn(node))).toEqual([]);
-  await eventually('it says so', async () => (await stateOf(erasure.id)).state === 'done', 60_000);
-  await eventually(
-    'replicas agree',
-    async () => {
-      const { replicas } = await pipeline.get<{ replicas: { differences: number } | null }>('/v1/status');
-      return replicas?.differences === 0;
-    },
-    60_000,
-  );
-}, 240_000);
+  await eventually('it says so', async () => (await stateOf(erasure.id)).state === 'done');
+  await eventually('replicas agree', async () => {
+    const { replicas } = await pipeline.get<{ replicas: { differences: number } | null }>('/v1/status');
+    return replicas?.differences === 0;
+  });
+});
 
 it('keeps what a person clicks afterwards', async () => {
   await pipeline.post({ ad_id: 'ad-2', event_id: 'later', clicked_at: Date.now(), user_id: first, ip: address });
