@@ -11,6 +11,7 @@ export class KnownRecords implements Iterable<LogRecord> {
   readonly #batch: FetchedBatch;
   readonly #contract: RecordContract;
   #end: { readonly offset: number; readonly error: UnknownFormat } | undefined;
+  #isRead = false;
 
   constructor(batch: FetchedBatch, contract: RecordContract) {
     this.#batch = batch;
@@ -24,10 +25,11 @@ export class KnownRecords implements Iterable<LogRecord> {
       } catch (error) {
         if (!(error instanceof UnknownFormat)) throw error;
         this.#end = { offset: record.offset, error };
-        return;
+        break;
       }
       yield record;
     }
+    this.#isRead = true;
   }
 
   /** To be read after the records: why they end before the batch does, or undefined if they do not. */
@@ -35,8 +37,9 @@ export class KnownRecords implements Iterable<LogRecord> {
     return this.#end?.error;
   }
 
-  /** To be read after the records: the known part of the batch. */
+  /** To be read after the records: the known part of the batch. Before, it would be the whole one, unknown records too. */
   get batch(): FetchedBatch {
+    if (!this.#isRead) throw new Error('the known part of a batch is known only when its records were read');
     return this.#end === undefined ? this.#batch : { ...this.#batch, records: this, nextOffset: this.#end.offset };
   }
 }

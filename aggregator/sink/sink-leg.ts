@@ -207,7 +207,7 @@ function createReader(deps: LegDeps, options: LegOptions, { admin, link, commits
       try {
         const known = new KnownRecords(batch, contract);
         await untilCurrent(async () => {
-          // Where the known records end is known when rows were made of them, and not before.
+          // First the rows: what of the batch is known is not known before.
           const rows = rowsOf({ ...batch, records: known });
           await inserter.insert(known.batch, rows);
         });

@@ -1065,7 +1065,7 @@ export const mutations: readonly Mutation[] = [
     name: 'kind-passed-over',
     bug: 'the sink leaves out records of a kind that it does not know, and commits behind them: they are lost',
     file: 'aggregator/sink/known-records.ts',
-    edits: [['this.#end = { offset: record.offset, error };\n        return;', 'continue;']],
+    edits: [['this.#end = { offset: record.offset, error };\n        break;', 'continue;']],
     unit: 'test/unit/aggregator',
   },
   {
@@ -1073,6 +1073,18 @@ export const mutations: readonly Mutation[] = [
     bug: 'the sink stands before an unknown record, but commits the batch that holds it: its successor goes on behind',
     file: 'aggregator/sink/known-records.ts',
     edits: [['records: this, nextOffset: this.#end.offset }', 'records: this }']],
+    unit: 'test/simulation/unknown-format.test.ts',
+  },
+  {
+    name: 'known-part-asked-too-early',
+    bug: 'the sink asks what of a batch is known before it has read the records, and commits behind unknown ones',
+    file: 'aggregator/sink/sink-leg.ts',
+    edits: [
+      [
+        'const rows = rowsOf({ ...batch, records: known });\n          await inserter.insert(known.batch, rows);',
+        'await inserter.insert(known.batch, rowsOf({ ...batch, records: known }));',
+      ],
+    ],
     unit: 'test/simulation/unknown-format.test.ts',
   },
   {

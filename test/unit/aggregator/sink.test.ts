@@ -113,6 +113,7 @@ describe('known records', () => {
     );
     expect(known(batch)).toEqual({ offsets: [5, 6], next: 9, why: undefined });
     const all = new KnownRecords(batch, rowContract);
+    expect(() => all.batch).toThrow('only when its records were read');
     expect([...all].length === 2 && all.batch).toBe(batch);
   });
 
