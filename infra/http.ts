@@ -22,6 +22,7 @@ import { measureRequest } from './http-metrics.ts';
 import { type OperatedService, type Operations, operationTags, routeOperations } from './http-operations.ts';
 import { allowOrigins } from './http-origins.ts';
 import type { RateLimit } from './http-rate-limit.ts';
+import { whenFirstAsked } from './http-schemas.ts';
 import { publicScope } from './keys/scopes.ts';
 import type { Life } from './life.ts';
 import type { Logger } from './log.ts';
@@ -153,6 +154,7 @@ function createServer({ log, bodyLimitBytes }: HttpOptions, tls?: ServerTls): Ht
     http: httpLimits,
     ...(tls ? { https: { ...httpLimits, ...tls.options } } : {}),
     ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array', allErrors: false } },
+    schemaController: { compilersFactory: whenFirstAsked() },
   }).withTypeProvider<TypeBoxProvider>();
 
   http.setErrorHandler((error: FastifyError | Problem, request, reply) => {
