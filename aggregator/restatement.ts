@@ -10,10 +10,11 @@
 import type { AdMinuteRow, InvalidBy, Judged } from './ad-minute.ts';
 
 /**
- * Why a final count was changed: by clicks that came too late, by a replay that a person asked for, by a reconciliation,
- * or by a replay that judges clicks by other rules.
+ * Why a final count was changed: by clicks that came too late, because caps had been applied to the clicks of a split ad
+ * in each partition alone, by a replay that a person asked for, by a reconciliation, or by a replay that judges clicks by
+ * other rules.
  */
-export type RestatementReason = 'late' | 'replay' | 'reconcile' | 'rules';
+export type RestatementReason = 'late' | 'split' | 'replay' | 'reconcile' | 'rules';
 
 /** A row of `ad_minute` as a recount compares it. `revision` is `version >> 48`. */
 export interface StatedRow extends Omit<AdMinuteRow, 'version'> {

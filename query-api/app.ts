@@ -57,6 +57,7 @@ import type { StatusDeps } from './routes/pipeline/status.ts';
 import { routeVersion1 } from './routes/version-1.ts';
 import { type AdStoresOptions, openAdStores } from './store/ad-store.ts';
 import { openStore, type StoreOptions } from './store/open-store.ts';
+import { noneSplit, type SplitRules } from './store/split-minutes.ts';
 
 export interface QueryApiDeps {
   readonly config: QueryApiConfig;
@@ -71,6 +72,8 @@ export interface QueryApiDeps {
   readonly countedLog: CountedLog;
   /** Which ads are split, and over how many partitions. Left out: no ad is split, and nothing is recorded. */
   readonly routing?: () => Promise<Routing>;
+  /** The same, and the rules of invalid clicks, as far as this process has heard. */
+  readonly splitRules?: SplitRules;
   /** Left out: no key is known, so a request that needs one is refused. */
   readonly keys?: KnownKeys & {
     readonly book: KeyRoutesDeps['keyBook'];
@@ -107,6 +110,7 @@ export async function buildQueryApi({
   now,
   countedLog,
   routing = () => Promise.resolve({ rules: [], partitionRules: [], versions: [] }),
+  splitRules = noneSplit,
   keys: known = { ...unreadKeys, book: new KeyBook(), readToEnd: unasked },
   appendKeyChange = unasked,
   quotaShares = wholeQuotas,
@@ -123,7 +127,16 @@ export async function buildQueryApi({
   const patient = patientLog(countedLog, now, replicas.each);
   const splitAds = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
   const { sinkPositions } = patient;
-  const { store, storeFor } = openStores({ config, clickhouse, replicas, now, requests, sinkPositions, splitAds });
+  const { store, storeFor } = openStores({
+    config,
+    clickhouse,
+    replicas,
+    now,
+    requests,
+    sinkPositions,
+    splitRules,
+    splitAds,
+  });
   const stallWatch = replicas.each(() => createStallWatch(now));
   const stalls: StallWatch = progress => stallWatch()(progress);
   const logEnds = logEndsOf(patient);
@@ -171,7 +184,7 @@ export async function buildQueryApi({
   return http;
 }
 
-interface StoresOptions extends Pick<StoreOptions, 'clickhouse' | 'now' | 'requests' | 'sinkPositions'> {
+interface StoresOptions extends Pick<StoreOptions, 'clickhouse' | 'now' | 'requests' | 'sinkPositions' | 'splitRules'> {
   readonly config: QueryApiConfig;
   readonly replicas: Replicas;
   readonly splitAds: AdStoresOptions['routing'];

@@ -49,6 +49,7 @@ await runProcess(log, async (stop, life) => {
     appendKeyChange: keyLog.append,
     audit,
     routing: countedLog.routing,
+    splitRules: record.book,
     erasures,
     partitions: partitionsOver({ ...asked, terms, record, log }),
     validityRules: validityRulesOver({ ...asked, terms, record, log }),

@@ -65,6 +65,12 @@ export const noRules: RuleSet = {
   },
 };
 
+/** Whether a click may be invalid because of other clicks of its cell. */
+export function hasCaps(rules: ValidityRules): boolean {
+  const { double_click_seconds, user_clicks_per_minute, address_clicks_per_minute, ad_clicks_per_minute } = rules;
+  return double_click_seconds + user_clicks_per_minute + address_clicks_per_minute + ad_clicks_per_minute > 0;
+}
+
 /** What is proposed to whoever begins with rules. */
 export const recommendedRules: ValidityRules = {
   ...{ denied: true, known_bot: true, datacentre: true, prefetch: true },

@@ -2,16 +2,9 @@
 
 import { Type } from 'typebox';
 import { reasonsFields } from '../http/asked-clicks.ts';
-import {
-  anyClicksFields,
-  anyCountFields,
-  isoOf,
-  pendingLateField,
-  rangeFields,
-  stateField,
-} from '../http/parameters.ts';
+import { anyClicksFields, anyCountFields, isoOf, pendingFields, rangeFields, stateField } from '../http/parameters.ts';
 import { type Finality, stateAt } from '../store/finality.ts';
-import type { LateClicks } from '../store/late-clicks.ts';
+import { type Pending, pendingOf } from '../store/pending.ts';
 import { stepsMs, type TimeRange } from '../time/time-range.ts';
 import { type ReadCounts, type ReadDeps, readRanks, readTotals, selectionOf, type Wanted } from './readings.ts';
 import { noCounts } from './shown-counts.ts';
@@ -27,7 +20,7 @@ export const previousField = (description: string) =>
         ...anyCountFields,
         ...reasonsFields,
         state: stateField,
-        pending_late: pendingLateField,
+        ...pendingFields,
       },
       { additionalProperties: false, description: `Only with \`compare=previous\`: ${description}` },
     ),
@@ -43,7 +36,7 @@ export function withPrevious(range: TimeRange, before: TimeRange | undefined): T
 }
 
 /** Returns the sums of the previous range as an answer has them. */
-export async function readPrevious(deps: ReadDeps, wanted: Wanted, known: Finality, late: LateClicks) {
+export async function readPrevious(deps: ReadDeps, wanted: Wanted, known: Finality, pending: Pending) {
   const [{ rows, finality }, restated] = await Promise.all([
     readTotals(deps, { ...wanted, uniques: false }, known),
     deps.groups.restatedSteps(wanted.adIds, stepsMs.day, selectionOf(wanted)),
@@ -54,7 +47,7 @@ export async function readPrevious(deps: ReadDeps, wanted: Wanted, known: Finali
     to: isoOf(wanted.to),
     ...counts,
     state: stateAt(finality, wanted.to, restated.length > 0),
-    pending_late: late.of(wanted.adIds)(wanted),
+    ...pendingOf(pending, wanted.adIds)(wanted),
   };
 }
 
@@ -76,7 +69,7 @@ export const previousRangeField = Type.Optional(
     {
       ...rangeFields,
       state: stateField,
-      pending_late: pendingLateField,
+      ...pendingFields,
     },
     { additionalProperties: false, description: 'Only with `compare=previous`: the previous range.' },
   ),
@@ -88,7 +81,7 @@ export async function readPreviousRanks(
   adIds: readonly string[],
   wanted: Wanted,
   known: Finality,
-  late: LateClicks,
+  pending: Pending,
 ) {
   const [{ rows, finality }, restated] = await Promise.all([
     readRanks(deps, adIds, { ...wanted, uniques: false }, known),
@@ -99,7 +92,7 @@ export async function readPreviousRanks(
       from: isoOf(wanted.from),
       to: isoOf(wanted.to),
       state: stateAt(finality, wanted.to, restated.length > 0),
-      pending_late: late.of([])(wanted),
+      ...pendingOf(pending, [])(wanted),
     },
     of: new Map(
       rows.map(({ ad_id, rank, count, gross, net, invalid }) => [ad_id, { rank, count, gross, net, invalid }]),

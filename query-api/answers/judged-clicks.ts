@@ -7,7 +7,7 @@
  */
 
 import { facts, factsIn } from '../../ingest/validity/facts.ts';
-import type { InvalidReason, ValidityRules } from '../../ingest/validity/rules.ts';
+import { hasCaps, type InvalidReason, type ValidityRules } from '../../ingest/validity/rules.ts';
 
 /** A click of a cell, without copies. */
 export interface CellClick {
@@ -44,9 +44,7 @@ const factRules = [
 
 /** Whether a click without a reason by its facts may still be one too many. */
 export function needsCaps(letters: string, rules: ValidityRules): boolean {
-  if ((factsIn(letters) & facts.allowed.bit) !== 0) return false;
-  const { double_click_seconds, user_clicks_per_minute, address_clicks_per_minute, ad_clicks_per_minute } = rules;
-  return double_click_seconds + user_clicks_per_minute + address_clicks_per_minute + ad_clicks_per_minute > 0;
+  return (factsIn(letters) & facts.allowed.bit) === 0 && hasCaps(rules);
 }
 
 /** Returns why clicks are invalid, by event id. Valid ones are left out. `clicks` are all clicks of one cell. */

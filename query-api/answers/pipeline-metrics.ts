@@ -11,7 +11,9 @@ import { counter, gauge } from '../../infra/metrics.ts';
 import type { CountedLog } from '../log/counted-log.ts';
 import { nodeAway, nodeLag, nodeUnread } from '../replicas/metrics.ts';
 import type { Queries } from '../store/ad-counts.ts';
+import { finalityOf } from '../store/finality.ts';
 import type { LateClicks } from '../store/late-clicks.ts';
+import type { SplitClicks, SplitReading } from '../store/split-clicks.ts';
 import type { StoreNodes } from './nodes-status.ts';
 
 export interface PipelineMetricsDeps {
@@ -21,6 +23,7 @@ export interface PipelineMetricsDeps {
   readonly countedLog: CountedLog;
   readonly nodes?: Pick<StoreNodes, 'list' | 'reports'>;
   readonly lateClicks: () => Promise<LateClicks>;
+  readonly splitClicks: SplitReading;
   /** Epoch ms. */
   readonly now: () => number;
 }
@@ -32,23 +35,27 @@ export function createPipelineMetrics({
   countedLog,
   nodes,
   lateClicks,
+  splitClicks,
   now,
 }: PipelineMetricsDeps): () => Promise<void> {
   const progress = cached(() => inTime(queries.progress()), 1_000, now);
   const writtenOff = cached(() => inTime(queries.writtenOff()), 1_000, now);
   const disks = cached(() => inTime(clickhouse.disks()), 1_000, now);
+  const split = async () => await splitClicks(finalityOf(await progress()).finalUntil);
   return async () => {
-    const [rows, off, ends, sinks, space, late] = await Promise.all([
+    const [rows, off, ends, sinks, space, late, waiting] = await Promise.all([
       orUndefined(progress()),
       orUndefined(writtenOff()),
       orUndefined(countedLog.endOffsets()),
       orUndefined((countedLog.nodePositions ?? countedLog.sinkPositions)()),
       orUndefined(disks()),
       orUndefined(inTime(lateClicks())),
+      orUndefined(inTime(split())),
     ]);
     for (const metric of [lines, acknowledged, missing, lagSeconds, lagRecords, sinkLagRecords, diskFree, diskSize])
       metric.reset();
     setLate(late);
+    setSplit(waiting);
     setNodes(nodes, rows !== undefined);
     for (const { name, freeBytes, sizeBytes } of space ?? []) {
       diskFree.set({ disk: name }, freeBytes);
@@ -127,6 +134,24 @@ function setLate(late: LateClicks | undefined): void {
   lateMinutes.set(late.minutes);
   lateClicksWaiting.set(late.clicks);
   lateClicksSince.set((late.since ?? 0) / 1_000);
+}
+
+const splitMinutes = gauge(
+  'split_minutes',
+  'Final minutes of split ads that wait for the restatement in which caps apply to all partitions together',
+);
+const splitMinutesSince = gauge(
+  'split_minutes_since_timestamp_seconds',
+  'The minute of split ads that has waited longest. 0: none waits',
+);
+
+function setSplit(split: SplitClicks | undefined): void {
+  if (split === undefined) {
+    for (const metric of [splitMinutes, splitMinutesSince]) metric.remove();
+    return;
+  }
+  splitMinutes.set(split.minutes.length);
+  splitMinutesSince.set((split.minutes[0] ?? 0) / 1_000);
 }
 
 /** Nothing watches a node that is the only one. It counts as available if it has just answered. */

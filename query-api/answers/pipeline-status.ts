@@ -10,6 +10,7 @@ import type { RowsChecked } from '../store/jobs/conservation-store.ts';
 import { silentAfterMs } from '../store/jobs/runner-store.ts';
 import type { LateClicks } from '../store/late-clicks.ts';
 import { clicksOf } from '../store/net-and-gross.ts';
+import type { SplitClicks } from '../store/split-clicks.ts';
 import type { Stall } from './stalled-partitions.ts';
 
 /**
@@ -140,6 +141,11 @@ export function runnerStatus(runner: JobRunnerRow | undefined, now: number) {
   if (runner === undefined) return null;
   const { host, since, seen_at } = runner;
   return { host, since: isoOf(since), seen_at: isoOf(seen_at), runs: now - seen_at <= silentAfterMs };
+}
+
+/** Returns the clicks of split ads that wait for their restatement. */
+export function splitStatus({ clicks, minutes }: SplitClicks) {
+  return { clicks, minutes: minutes.length, since: isoOrNull(minutes[0] ?? null) };
 }
 
 /** Returns the late clicks that wait for their restatement. */

@@ -2,8 +2,9 @@
 
 import { Type } from 'typebox';
 import { reasonsFields } from '../http/asked-clicks.ts';
-import { anyCountFields, isoOf, pendingLateField, stateField, timeField } from '../http/parameters.ts';
+import { anyCountFields, isoOf, pendingFields, stateField, timeField } from '../http/parameters.ts';
 import { type Finality, stateAt } from '../store/finality.ts';
+import type { PendingFields } from '../store/pending.ts';
 import { type Step, stepsOf } from '../time/steps.ts';
 import type { TimeRange } from '../time/time-range.ts';
 import type { ReadPoint } from './readings.ts';
@@ -15,7 +16,7 @@ export const SeriesPoint = Type.Object(
     ...anyCountFields,
     ...reasonsFields,
     state: stateField,
-    pending_late: pendingLateField,
+    ...pendingFields,
   },
   { additionalProperties: false },
 );
@@ -31,7 +32,7 @@ export function pointsOfReading(
   step: Step,
   known: Finality,
   restated: ReadonlySet<number>,
-  lateIn: (step: TimeRange) => number,
+  pendingIn: (step: TimeRange) => PendingFields,
 ) {
   const rowAt = new Map(rows.map(row => [row.start, row]));
   return stepsOf(range, step).map(({ from, to }) => {
@@ -40,6 +41,6 @@ export function pointsOfReading(
     const reasons = invalid_by === undefined || rules === undefined ? {} : { invalid_by, rules };
     const state = stateAt(row?.finality ?? known, to, restated.has(from));
     const counts = { count, duplicates, late, gross, net, invalid, ...reasons };
-    return { start: isoOf(from), ...counts, state, pending_late: lateIn({ from, to }) };
+    return { start: isoOf(from), ...counts, state, ...pendingIn({ from, to }) };
   });
 }

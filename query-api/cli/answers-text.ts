@@ -26,6 +26,7 @@ export function statusText(status: AnswerOf<'getStatus'>, style: Style): string 
     ],
     ['rows', rowsText(sums.rows, style)],
     ['late clicks', lateText(status, style)],
+    ['split ads', splitText(status, style)],
     ['stalled', stalledText(partitions, style)],
     ['jobs', runnerText(status.job_runner, style)],
     ['quarantine', quarantine.join(', ') || 'empty'],
@@ -71,6 +72,15 @@ function lateText({ pending_late: late, conservation: { uncounted } }: AnswerOf<
   return `${clicks} of ${minutes} ${wait} for a restatement; the oldest arrived at ${shortTime(late.since)}${lost}`;
 }
 
+/** The minutes of split ads that wait for a restatement. */
+function splitText({ pending_split: split }: AnswerOf<'getStatus'>, style: Style): string {
+  const n = style.count;
+  if (split.minutes === 0) return 'no minute waits for a restatement';
+  const wait = split.minutes === 1 ? 'waits' : 'wait';
+  const minutes = counted(split.minutes, 'minute', 'minutes', n);
+  return `${minutes} ${wait} for a restatement, in which at most ${counted(split.clicks, 'click', 'clicks', n)} more can be invalid; the oldest is ${shortTime(split.since)}`;
+}
+
 /** The partitions that are not being counted. */
 function stalledText(partitions: AnswerOf<'getStatus'>['partitions'], style: Style): string {
   const stalled = partitions.filter(({ stalled_since }) => stalled_since !== null);
@@ -86,13 +96,26 @@ function runnerText(runner: AnswerOf<'getStatus'>['job_runner'], style: Style): 
   return `${style.bad('NOBODY runs them')}: ${host} was last seen at ${shortTime(seen_at)}`;
 }
 
-/** What stands beside a state: the late clicks that are missing from the number. */
-function pendingText(pendingLate: number, style: Style): string {
-  return pendingLate === 0 ? '' : `  ${style.bad(waitingText(pendingLate, style))}`;
+type Pending = Pick<AnswerOf<'getPopularAds'>, 'pending_late' | 'pending_split'>;
+
+/** What stands beside a state: the clicks that wait for a restatement. */
+function pendingText(pending: Pending, style: Style): string {
+  return waitingTexts(pending, style)
+    .map(text => `  ${text}`)
+    .join('');
 }
 
-export function waitingText(clicks: number, style: Style): string {
-  return counted(clicks, 'late click waits', 'late clicks wait', style.count);
+export function waitingTexts({ pending_late: late, pending_split: split }: Pending, style: Style): string[] {
+  const texts = [
+    ...(late === 0 ? [] : [counted(late, 'late click waits', 'late clicks wait', style.count)]),
+    ...(split === 0 ? [] : [splitWaitsText(split, style)]),
+  ];
+  return texts.map(text => style.bad(text));
+}
+
+function splitWaitsText(split: number | null, style: Style): string {
+  if (split === null) return 'not known which ads were split';
+  return `at most ${counted(split, 'click of a split ad', 'clicks of split ads', style.count)} may become invalid`;
 }
 
 function hotAdsText(ads: AnswerOf<'getStatus'>['hot_ads']): string {
@@ -119,12 +142,12 @@ function rangeText(
     from,
     to,
     state,
-    pending_late,
     watermark,
-  }: Pick<AnswerOf<'getPopularAds'>, 'from' | 'to' | 'state' | 'pending_late' | 'watermark'>,
+    ...pending
+  }: Pick<AnswerOf<'getPopularAds'>, 'from' | 'to' | 'state' | 'pending_late' | 'pending_split' | 'watermark'>,
   style: Style,
 ): string {
-  return `${shortTime(from)} to ${shortTime(to)}  ${style.state(state)}${pendingText(pending_late, style)}  ${style.faint(`watermark ${shortTime(watermark)}`)}\n`;
+  return `${shortTime(from)} to ${shortTime(to)}  ${style.state(state)}${pendingText(pending, style)}  ${style.faint(`watermark ${shortTime(watermark)}`)}\n`;
 }
 
 export function topText(answer: AnswerOf<'getPopularAds'>, style: Style): string {
@@ -169,7 +192,7 @@ export function countsText(answers: readonly AnswerOf<'getAggregatedCount'>[], s
     ...clicksCells(answer, answer, style),
     style.count(answer.duplicates),
     numberOr(answer.late, style),
-    `${style.state(answer.state)}${pendingText(answer.pending_late, style)}`,
+    `${style.state(answer.state)}${pendingText(answer, style)}`,
     ...(answer.invalid_by === undefined ? [] : [reasonsText(answer, style)]),
   ]);
   const numbers = ['duplicates', 'late'].map(title => ({ title, isNumber: true }));
@@ -199,6 +222,11 @@ export function seriesText(answer: AnswerOf<'getAllSeries'>, style: Style): stri
   return `${rangeText(answer, style)}${textTable([{ title: granularity }, ...ads, { title: 'state' }], [...rows, sums])}`;
 }
 
-function sumAt(series: AnswerOf<'getAllSeries'>['series'], at: number): number {
-  return series.reduce((sum, { points }) => sum + (points[at]?.pending_late ?? 0), 0);
+function sumAt(series: AnswerOf<'getAllSeries'>['series'], at: number): Pending {
+  const points = series.flatMap(of => of.points[at] ?? []);
+  const split = points.map(({ pending_split }) => pending_split);
+  return {
+    pending_late: points.reduce((sum, { pending_late }) => sum + pending_late, 0),
+    pending_split: split.includes(null) ? null : split.reduce<number>((sum, clicks) => sum + (clicks ?? 0), 0),
+  };
 }

@@ -1,22 +1,11 @@
 /** Writes a live event as one line, and each restatement in it as another. Pure. */
 import type { AnswerOf } from '../client/client.ts';
-import { waitingText } from './answers-text.ts';
+import { waitingTexts } from './answers-text.ts';
 import { type Style, shortDuration, shortTime } from './style.ts';
 
 export function liveText(event: AnswerOf<'listen'>, style: Style): string {
-  const {
-    at,
-    tenant,
-    kafka,
-    clicks_per_second,
-    lag_records,
-    watermark_age_ms,
-    totals,
-    pending_late,
-    stalled,
-    current,
-    changes,
-  } = event;
+  const { at, tenant, kafka, clicks_per_second, lag_records, watermark_age_ms, totals, stalled, current, changes } =
+    event;
   const top = current.ads.slice(0, 3).map(({ ad_id, count }) => `${ad_id} ${style.count(count)}`);
   const line = [
     shortTime(at),
@@ -27,7 +16,7 @@ export function liveText(event: AnswerOf<'listen'>, style: Style): string {
     ...(lag_records === null ? [] : [`${style.count(lag_records)} unread`]),
     `watermark age ${shortDuration(watermark_age_ms)}`,
     ...stalled.map(({ partition, since }) => style.bad(`partition ${partition} NOT COUNTED since ${shortTime(since)}`)),
-    ...(pending_late > 0 ? [waitingText(pending_late, style)] : []),
+    ...waitingTexts(event, style),
     top.length === 0 ? 'no clicks in this minute' : `top ${top.join(', ')}`,
   ].join('  ');
   const restated = changes.map(({ minute, ad_id, country, before_net, after_net, reason, job }) => {

@@ -537,6 +537,8 @@ export interface Operations {
       readonly state: 'provisional' | 'final' | 'restated';
       /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
       readonly pending_late: number;
+      /** How many net clicks of these ads and minutes (of all countries and users) may turn out to be invalid: clicks of split ads in final minutes that wait for the restatement in which caps are applied to all partitions together. Their invalid clicks can become at most so many more. Null: Kafka did not answer, so it is not known which ads were split. */
+      readonly pending_split: number | null;
       /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
       readonly watermark: string | null;
       /** Ordered by clicks, most first, then by `ad_id`. */
@@ -660,6 +662,8 @@ export interface Operations {
       readonly state: 'provisional' | 'final' | 'restated';
       /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
       readonly pending_late: number;
+      /** How many net clicks of these ads and minutes (of all countries and users) may turn out to be invalid: clicks of split ads in final minutes that wait for the restatement in which caps are applied to all partitions together. Their invalid clicks can become at most so many more. Null: Kafka did not answer, so it is not known which ads were split. */
+      readonly pending_split: number | null;
       /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
       readonly watermark: string | null;
       /** Only with `compare=previous`: the counts of the previous range. */
@@ -691,6 +695,8 @@ export interface Operations {
         readonly state: 'provisional' | 'final' | 'restated';
         /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
         readonly pending_late: number;
+        /** How many net clicks of these ads and minutes (of all countries and users) may turn out to be invalid: clicks of split ads in final minutes that wait for the restatement in which caps are applied to all partitions together. Their invalid clicks can become at most so many more. Null: Kafka did not answer, so it is not known which ads were split. */
+        readonly pending_split: number | null;
       };
     };
   };
@@ -750,6 +756,8 @@ export interface Operations {
       readonly state: 'provisional' | 'final' | 'restated';
       /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
       readonly pending_late: number;
+      /** How many net clicks of these ads and minutes (of all countries and users) may turn out to be invalid: clicks of split ads in final minutes that wait for the restatement in which caps are applied to all partitions together. Their invalid clicks can become at most so many more. Null: Kafka did not answer, so it is not known which ads were split. */
+      readonly pending_split: number | null;
       /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
       readonly watermark: string | null;
       /** In the order of the request. */
@@ -802,6 +810,8 @@ export interface Operations {
           readonly state: 'provisional' | 'final' | 'restated';
           /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
           readonly pending_late: number;
+          /** How many net clicks of these ads and minutes (of all countries and users) may turn out to be invalid: clicks of split ads in final minutes that wait for the restatement in which caps are applied to all partitions together. Their invalid clicks can become at most so many more. Null: Kafka did not answer, so it is not known which ads were split. */
+          readonly pending_split: number | null;
         }[];
       }[];
       /** Only with `compare=previous`: the sums of all these ads in the previous range. */
@@ -833,6 +843,8 @@ export interface Operations {
         readonly state: 'provisional' | 'final' | 'restated';
         /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
         readonly pending_late: number;
+        /** How many net clicks of these ads and minutes (of all countries and users) may turn out to be invalid: clicks of split ads in final minutes that wait for the restatement in which caps are applied to all partitions together. Their invalid clicks can become at most so many more. Null: Kafka did not answer, so it is not known which ads were split. */
+        readonly pending_split: number | null;
       };
     };
   };
@@ -940,6 +952,8 @@ export interface Operations {
       readonly state: 'provisional' | 'final' | 'restated';
       /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
       readonly pending_late: number;
+      /** How many net clicks of these ads and minutes (of all countries and users) may turn out to be invalid: clicks of split ads in final minutes that wait for the restatement in which caps are applied to all partitions together. Their invalid clicks can become at most so many more. Null: Kafka did not answer, so it is not known which ads were split. */
+      readonly pending_split: number | null;
       /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
       readonly watermark: string | null;
       /** Ordered by clicks, most first. Countries without clicks are not listed. */
@@ -1068,6 +1082,8 @@ export interface Operations {
       readonly state: 'provisional' | 'final' | 'restated';
       /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
       readonly pending_late: number;
+      /** How many net clicks of these ads and minutes (of all countries and users) may turn out to be invalid: clicks of split ads in final minutes that wait for the restatement in which caps are applied to all partitions together. Their invalid clicks can become at most so many more. Null: Kafka did not answer, so it is not known which ads were split. */
+      readonly pending_split: number | null;
       /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
       readonly watermark: string | null;
       /** `stored`: computed when the window became final. `computed`: computed now from the counts of its minutes. */
@@ -1159,6 +1175,8 @@ export interface Operations {
       readonly state: 'provisional' | 'final' | 'restated';
       /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
       readonly pending_late: number;
+      /** How many net clicks of these ads and minutes (of all countries and users) may turn out to be invalid: clicks of split ads in final minutes that wait for the restatement in which caps are applied to all partitions together. Their invalid clicks can become at most so many more. Null: Kafka did not answer, so it is not known which ads were split. */
+      readonly pending_split: number | null;
       /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
       readonly watermark: string | null;
       /** Ordered by clicks, most first, then by `ad_id`. Ads without clicks are not listed. */
@@ -1203,6 +1221,8 @@ export interface Operations {
         readonly state: 'provisional' | 'final' | 'restated';
         /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
         readonly pending_late: number;
+        /** How many net clicks of these ads and minutes (of all countries and users) may turn out to be invalid: clicks of split ads in final minutes that wait for the restatement in which caps are applied to all partitions together. Their invalid clicks can become at most so many more. Null: Kafka did not answer, so it is not known which ads were split. */
+        readonly pending_split: number | null;
       };
     };
   };
@@ -1541,7 +1561,7 @@ export interface Operations {
         readonly revision: number;
         /** The job that changed it, see GET /v1/replays/{id}. */
         readonly job: string;
-        /** Why the job was made: `late`, `replay`, `reconcile`, or `rules` for a replay that judges clicks by other rules. */
+        /** Why the job was made: `late`, `split` (caps apply to the clicks of a split ad in all partitions together), `replay`, `reconcile`, or `rules` for a replay that judges clicks by other rules. */
         readonly reason: string;
         /** Distinct clicks before the change. */
         readonly before: number;
@@ -1551,6 +1571,10 @@ export interface Operations {
         readonly before_net: number;
         /** Those of them that are not invalid. */
         readonly after_net: number;
+        /** The version of the rules by which the clicks were judged before (see GET /v1/rules). 0: none. */
+        readonly before_rules: number;
+        /** The version by which they are judged since. 0: none. */
+        readonly after_rules: number;
         /** When the count was changed. */
         readonly at: string;
       }[];
@@ -1615,6 +1639,8 @@ export interface Operations {
       readonly state: 'provisional' | 'final' | 'restated';
       /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
       readonly pending_late: number;
+      /** How many net clicks of these ads and minutes (of all countries and users) may turn out to be invalid: clicks of split ads in final minutes that wait for the restatement in which caps are applied to all partitions together. Their invalid clicks can become at most so many more. Null: Kafka did not answer, so it is not known which ads were split. */
+      readonly pending_split: number | null;
       /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
       readonly watermark: string | null;
       /** One point for each step of the range, in order. A step without clicks has a point too. */
@@ -1644,6 +1670,8 @@ export interface Operations {
         readonly state: 'provisional' | 'final' | 'restated';
         /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
         readonly pending_late: number;
+        /** How many net clicks of these ads and minutes (of all countries and users) may turn out to be invalid: clicks of split ads in final minutes that wait for the restatement in which caps are applied to all partitions together. Their invalid clicks can become at most so many more. Null: Kafka did not answer, so it is not known which ads were split. */
+        readonly pending_split: number | null;
       }[];
     };
   };
@@ -1788,6 +1816,14 @@ export interface Operations {
         /** The number of minutes to which they belong. */
         readonly minutes: number;
         /** When the click came that has waited longest. Null: none waits. */
+        readonly since: string | null;
+      };
+      /** As `pending_split` of answers about ads, for all ads and minutes. */
+      readonly pending_split: {
+        /** The most net clicks of split ads that may turn out to be invalid. */ readonly clicks: number;
+        /** The number of final minutes to which they belong, which wait for their restatement. */
+        readonly minutes: number;
+        /** The minute that has waited longest. Null: none waits. */
         readonly since: string | null;
       };
       /** Deprecated: the same as `pending_late`. Everywhere else `late` counts clicks that came after their minute had closed and are counted. */
@@ -2260,6 +2296,8 @@ export interface Operations {
       } | null;
       /** Late clicks of all minutes that wait for their restatement. */
       readonly pending_late: number;
+      /** Net clicks of split ads, of all minutes, that may turn out to be invalid in their restatement. */
+      readonly pending_split: number;
       /** The last five minutes, with the current one, of all ads together. */
       readonly minutes: readonly {
         /** When the minute begins. */ readonly start: string;
@@ -2279,6 +2317,8 @@ export interface Operations {
         readonly state: 'provisional' | 'final' | 'restated';
         /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
         readonly pending_late: number;
+        /** How many net clicks of these ads and minutes (of all countries and users) may turn out to be invalid: clicks of split ads in final minutes that wait for the restatement in which caps are applied to all partitions together. Their invalid clicks can become at most so many more. Null: Kafka did not answer, so it is not known which ads were split. */
+        readonly pending_split: number | null;
       }[];
       readonly current: {
         /** When the minute begins. */ readonly start: string;
@@ -2286,6 +2326,8 @@ export interface Operations {
         readonly state: 'provisional' | 'final' | 'restated';
         /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
         readonly pending_late: number;
+        /** How many net clicks of these ads and minutes (of all countries and users) may turn out to be invalid: clicks of split ads in final minutes that wait for the restatement in which caps are applied to all partitions together. Their invalid clicks can become at most so many more. Null: Kafka did not answer, so it is not known which ads were split. */
+        readonly pending_split: number | null;
         /** Ordered by clicks, most first, then by `ad_id`. */
         readonly ads: readonly {
           readonly rank: number;
@@ -2306,6 +2348,8 @@ export interface Operations {
         readonly state: 'provisional' | 'final' | 'restated';
         /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
         readonly pending_late: number;
+        /** How many net clicks of these ads and minutes (of all countries and users) may turn out to be invalid: clicks of split ads in final minutes that wait for the restatement in which caps are applied to all partitions together. Their invalid clicks can become at most so many more. Null: Kafka did not answer, so it is not known which ads were split. */
+        readonly pending_split: number | null;
         /** Ordered by clicks, most first, then by `ad_id`. */
         readonly ads: readonly {
           readonly rank: number;
@@ -2328,7 +2372,7 @@ export interface Operations {
         readonly revision: number;
         /** The job that changed it, see GET /v1/replays/{id}. */
         readonly job: string;
-        /** Why the job was made: `late`, `replay` or `reconcile`. */
+        /** Why the job was made: `late`, `split`, `replay`, `reconcile` or `rules`. */
         readonly reason: string;
         /** Distinct clicks before the change. */
         readonly before: number;
@@ -2338,6 +2382,10 @@ export interface Operations {
         readonly before_net: number;
         /** Those of them that are not invalid. */
         readonly after_net: number;
+        /** The version of the rules by which the clicks were judged before (see GET /v1/rules). 0: none. */
+        readonly before_rules: number;
+        /** The version by which they are judged since. 0: none. */
+        readonly after_rules: number;
         /** When the count was changed. */
         readonly at: string;
       }[];

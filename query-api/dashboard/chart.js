@@ -196,7 +196,7 @@ function showTip(plot, shown, tip) {
     h('div', {}, h('b', {}, number(point.count)), ' clicks, net'),
     h('div', { class: 'muted' }, besideText(point)),
     h('div', { class: 'muted' }, `${number(point.duplicates)} duplicates, ${number(point.late)} late`),
-    stateText(point.state, point.pending_late),
+    stateText(point.state, point),
   );
   const x = left + plot.over.offsetLeft;
   const shift = x > plot.width / 2 ? x - tip.offsetWidth - 14 : x + 14;
@@ -211,10 +211,13 @@ function spanText({ from, until }) {
 /** @param {readonly Bar[]} points */
 function rowsOf(points) {
   return {
-    columns: ['from', 'to', 'net', 'gross', 'invalid', 'duplicates', 'late', 'state', 'late clicks waiting'],
-    rows: points.map(({ from, until, count, gross, invalid, duplicates, late, state, pending_late }) => [
+    columns: [
+      ...['from', 'to', 'net', 'gross', 'invalid', 'duplicates', 'late', 'state'],
+      ...['late clicks waiting', 'clicks of split ads waiting'],
+    ],
+    rows: points.map(({ from, until, count, gross, invalid, duplicates, late, state, pending_late, pending_split }) => [
       ...[from, until].map(ms => new Date(ms).toISOString()),
-      ...[count, gross, invalid, duplicates, late, state, pending_late],
+      ...[count, gross, invalid, duplicates, late, state, pending_late, pending_split],
     ]),
   };
 }
@@ -242,7 +245,7 @@ function tableOf(points) {
         ...[point.count, point.gross, point.invalid, point.duplicates, point.late].map(value =>
           h('td', { class: 'num' }, number(value)),
         ),
-        h('td', {}, stateMark(point.state, point.pending_late)),
+        h('td', {}, stateMark(point.state, point)),
       ),
     );
     const heads = ['Time', 'Clicks, net', 'Gross', 'Invalid', 'Duplicates', 'Late', 'State'];

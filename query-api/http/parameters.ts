@@ -8,6 +8,7 @@ import { sameCountry } from '../../ingest/country.ts';
 import type { Selection } from '../store/ad-counts.ts';
 import { askedCountryPattern } from '../store/filters/click-filter.ts';
 import type { State } from '../store/finality.ts';
+import type { PendingFields } from '../store/pending.ts';
 import type { AskedRange } from './asked-range.ts';
 
 /** The description of a field that repeats a parameter. */
@@ -83,11 +84,19 @@ export const stateField = Type.Enum(['provisional', 'final', 'restated'], {
     '`provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since.',
 });
 
-export const pendingLateField = Type.Integer({
+const pendingLateField = Type.Integer({
   minimum: 0,
   description:
     'How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing.',
 });
+
+const pendingSplitField = Type.Union([Type.Integer({ minimum: 0 }), Type.Null()], {
+  description:
+    'How many net clicks of these ads and minutes (of all countries and users) may turn out to be invalid: clicks of split ads in final minutes that wait for the restatement in which caps are applied to all partitions together. Their invalid clicks can become at most so many more. Null: Kafka did not answer, so it is not known which ads were split.',
+});
+
+/** What waits for a restatement. */
+export const pendingFields = { pending_late: pendingLateField, pending_split: pendingSplitField };
 
 export const timeField = (description: string) => Type.String({ description, examples: ['2025-11-22T08:26:00.000Z'] });
 export const countField = (description: string) => Type.Integer({ minimum: 0, description });
@@ -108,7 +117,7 @@ export const watermarkField = timeOrNullField(
 );
 
 /** The fields that say how final the counts of an answer are. */
-export const statedFields = { state: stateField, pending_late: pendingLateField, watermark: watermarkField };
+export const statedFields = { state: stateField, ...pendingFields, watermark: watermarkField };
 
 const countDescription =
   'Net clicks, which are those to bill. With `clicks=gross`, gross clicks. When `source` is `raw`, distinct clicks, or gross ones.';
@@ -139,6 +148,10 @@ export const changeFields = {
   after: countField('Distinct clicks after the change.'),
   before_net: countField('Those of them that were not invalid.'),
   after_net: countField('Those of them that are not invalid.'),
+  before_rules: countField(
+    'The version of the rules by which the clicks were judged before (see GET /v1/rules). 0: none.',
+  ),
+  after_rules: countField('The version by which they are judged since. 0: none.'),
 };
 
 const copiesFields = {
@@ -187,17 +200,21 @@ export function isoOrNull(ms: number | null): string | null {
 
 /**
  * Sets how long an answer may be cached. Usually a cache must ask again before it uses an answer (`no-cache`, see
- * `etag.ts`). A final answer for which no late click waits may be used without asking for a short time. The time is
+ * `etag.ts`). A final answer for which nothing waits may be used without asking for a short time. The time is
  * short, because a recount could restate it. Two kinds of answers are excluded although they are final: those without
  * `from`, because "the last minute" soon means another one, and those with a stored filter, because the filter may be
  * changed. `private-answers.ts` decides which answers only one client may keep.
  */
 export function setCaching(
   reply: FastifyReply,
-  { state, pendingLate }: { readonly state: State; readonly pendingLate: number },
+  { state, pending_late, pending_split }: PendingFields & { readonly state: State },
   asked: AskedRange & { readonly filter?: string },
 ): void {
   const mayKeep =
-    state !== 'provisional' && pendingLate === 0 && asked.from !== undefined && asked.filter === undefined;
+    state !== 'provisional' &&
+    pending_late === 0 &&
+    pending_split === 0 &&
+    asked.from !== undefined &&
+    asked.filter === undefined;
   reply.header('cache-control', mayKeep ? 'public, max-age=30' : 'no-cache');
 }

@@ -1,7 +1,7 @@
 /**
  * Answers lists as CSV or NDJSON when a request has `Accept: text/csv` or `application/x-ndjson`. Such an answer contains
- * only the rows. Each row gets `state`, `pending_late` and `watermark` of the answer, unless it has its own. The headers
- * `x-state`, `x-pending-late`, `x-watermark` and `x-next-cursor` have the same values.
+ * only the rows. Each row gets `state`, `pending_late`, `pending_split` and `watermark` of the answer, unless it has its own. The headers
+ * `x-state`, `x-pending-late`, `x-pending-split`, `x-watermark` and `x-next-cursor` have the same values.
  */
 import type { Http } from '../../infra/http.ts';
 import { acceptedFormat, linesOf, mediaTypes, type Row } from '../store/row-format.ts';
@@ -23,11 +23,11 @@ const tables: Readonly<Record<string, Table>> = {
   '/v1/ads/countries': { rows: body => listOf(body, 'countries'), columns: ['country', ...counts] },
   '/v1/ads/:ad_id/series': {
     rows: body => pointsOf(body),
-    columns: ['ad_id', 'start', ...counts, 'state', 'pending_late'],
+    columns: ['ad_id', 'start', ...counts, 'state', 'pending_late', 'pending_split'],
   },
   '/v1/ads/series': {
     rows: body => listOf(body, 'series').flatMap(pointsOf),
-    columns: ['ad_id', 'start', ...counts, 'state', 'pending_late'],
+    columns: ['ad_id', 'start', ...counts, 'state', 'pending_late', 'pending_split'],
   },
   '/v1/ads/:ad_id/restatements': {
     rows: body => listOf(body, 'restatements').map(row => ({ ad_id: body['ad_id'], ...row })),
@@ -43,6 +43,8 @@ const tables: Readonly<Record<string, Table>> = {
         'after',
         'before_net',
         'after_net',
+        'before_rules',
+        'after_rules',
         'at',
       ],
     ],
@@ -62,7 +64,7 @@ export function answerRows(http: Http): void {
     reply.header('vary', 'accept');
     const format = acceptedFormat(request.headers.accept, ['csv', 'ndjson', 'json'], 'json');
     if (format === 'json') return payload;
-    const standing = ['state', 'pending_late', 'watermark'].filter(field => field in payload);
+    const standing = ['state', 'pending_late', 'pending_split', 'watermark'].filter(field => field in payload);
     for (const field of [...standing, 'next_cursor']) {
       const value = payload[field];
       if (typeof value === 'string' || typeof value === 'number') reply.header(`x-${field.replace('_', '-')}`, value);

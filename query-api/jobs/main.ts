@@ -17,6 +17,7 @@ import { type JobLog, openJobLog } from '../log/job-log.ts';
 import { openRequestLog, type RequestLog } from '../log/request-log.ts';
 import { type OpenReplicas, openReplicas } from '../replicas/open-replicas.ts';
 import { createRunnerStore } from '../store/jobs/runner-store.ts';
+import type { SplitRules } from '../store/split-minutes.ts';
 import { JobsConfig } from './config.ts';
 import { openConservationWatch } from './conservation/conservation-watch.ts';
 import { openJobs } from './open-jobs.ts';
@@ -63,7 +64,7 @@ await runProcess(log, async (stop, life) => {
     openLease({
       ...{ kafka, names, sessionTimeoutMs: config.JOBS_SESSION_TIMEOUT_MS },
       beginTerm: over => beginTerm(term, over),
-      work: ({ log: jobLog }) => openWork({ kafka, store, requests, erasures, jobLog }),
+      work: ({ log: jobLog }) => openWork({ kafka, store, requests, erasures, jobLog, splitRules: partitions.book }),
       ...{ log, onCrash: crash },
     }),
   );
@@ -90,16 +91,18 @@ interface WorkDeps {
   readonly requests: RequestLog;
   readonly erasures: FollowedErasures;
   readonly jobLog: JobLog;
+  readonly splitRules: SplitRules;
 }
 
 /** Starts everything that works during one term. */
-function openWork({ kafka, store, requests, erasures, jobLog }: WorkDeps): AsyncDisposable {
+function openWork({ kafka, store, requests, erasures, jobLog, splitRules }: WorkDeps): AsyncDisposable {
   const deps = { config, store, countedLog: store.countedLog, requests, jobLog, now: Date.now, log };
   const open = new AsyncDisposableStack();
   open.use(openConservationWatch(deps));
   open.use(
     openJobs({
       ...deps,
+      splitRules,
       whenAsked: onAppended => watchAppends(kafka, { topic: names.topic('job-requests'), onAppended, log }),
     }),
   );

@@ -14,6 +14,8 @@ import type { Job } from '../store/jobs/job.ts';
 import { createJobStore, type JobStore } from '../store/jobs/job-store.ts';
 import { createRecountQueries } from '../store/jobs/recount-rows.ts';
 import { createReconciliation } from '../store/jobs/sql-recount.ts';
+import { createSplitClicks } from '../store/split-clicks.ts';
+import { noneSplit, type SplitRules } from '../store/split-minutes.ts';
 import type { JobsConfig } from './config.ts';
 import { idsPerAdEverywhereFrom, idsPerAdFromOf } from './conservation/id-rule.ts';
 import { runReconcile } from './reconcile/reconcile-job.ts';
@@ -38,6 +40,8 @@ export interface JobsDeps {
   readonly countedLog: RawLog & {
     routing?(): Promise<Pick<Routing, 'partitionRules'> & Partial<Pick<Routing, 'versions'>>>;
   };
+  /** Which ads are split, and which rules there are, as far as this process has heard. Left out: no ad is split. */
+  readonly splitRules?: SplitRules;
   readonly now: () => number;
   readonly log: Logger;
   /**
@@ -86,7 +90,7 @@ export function openJobs(deps: JobsDeps): AsyncDisposable {
 }
 
 function createLoop(deps: JobsDeps, onRecounted: () => void): JobLoop {
-  const { config, store: of, jobLog, requests, countedLog, now, log, pace = {} } = deps;
+  const { config, store: of, jobLog, requests, countedLog, splitRules = noneSplit, now, log, pace = {} } = deps;
   const timeoutMs = config.QUERY_TIMEOUT_MS;
   const { turnMs, scanMs, quietMs } = pace;
   const clickhouse = readingAs('jobs', of.replicas.clickhouse);
@@ -100,6 +104,8 @@ function createLoop(deps: JobsDeps, onRecounted: () => void): JobLoop {
     ...(quietMs === undefined ? {} : { quietMs }),
   });
   const lateQueue = createLateQueue({ clickhouse, now, log });
+  // What one node shows says nothing about another one.
+  const splitClicks = of.replicas.each(() => createSplitClicks({ clickhouse, splitRules, now, keepMs: 0 }));
   const { progress } = createQueries(clickhouse, { timeoutMs });
   // Each node has a gate of its own, because one node may lack raw clicks that another has.
   const gate = of.replicas.each(() => createRawGate(countedLog));
@@ -111,6 +117,7 @@ function createLoop(deps: JobsDeps, onRecounted: () => void): JobLoop {
     gate: { passed: (open, progressed) => gate().passed(open, progressed) },
     findWork: createWorkFinder({
       ...{ store, lateMinutes, lateQueue, repairs: config.RECONCILE_REPAIR, now, log },
+      splitClicks: finalUntil => splitClicks()(finalUntil),
       ...(scanMs === undefined ? {} : { scanMs }),
     }),
     begin: () => takeOverFormerRows({ clickhouse, jobLog, requests, log }),

@@ -26,6 +26,8 @@ import { createRawQueries } from './raw-counts.ts';
 import { createRestatementQueries } from './restatements.ts';
 import { createBlockDirectory } from './rollup/block-directory.ts';
 import { createTopQueries } from './rollup/top-lists.ts';
+import { createSplitClicks } from './split-clicks.ts';
+import { splitRulesOf } from './split-minutes.ts';
 
 export interface AdStore
   extends Pick<
@@ -34,6 +36,7 @@ export interface AdStore
     | 'restatements'
     | 'stated'
     | 'lateClicks'
+    | 'splitClicks'
     | 'raw'
     | 'rawCoverage'
     | 'tops'
@@ -84,6 +87,8 @@ function openTenantStore(options: AdStoresOptions, tenant: Tenant, sight: string
   // Which hours are worked out, and up to date, is the same for all ads. It counts the restatements of all.
   const directory = createBlockDirectory(options.clickhouse, { timeoutMs, shards });
   const lateClicksOf = each(() => createLateClicks({ clickhouse, now }));
+  const splitRules = splitRulesOf(options.splitRules, tenant);
+  const splitClicksOf = each(() => createSplitClicks({ clickhouse, splitRules, now }));
   return {
     tenant,
     sight,
@@ -94,6 +99,7 @@ function openTenantStore(options: AdStoresOptions, tenant: Tenant, sight: string
     stated: whole.stated,
     rawCoverage: whole.rawCoverage,
     lateClicks: async () => await lateClicksOf()(),
+    splitClicks: async finalUntil => await splitClicksOf()(finalUntil),
     raw: createRawQueries(ofRaw, { timeoutMs }),
     filters: { get: () => Promise.reject(new Error('a stored filter is not for tenants')) },
     tops: createTopQueries(clickhouse, directory, { timeoutMs, useLists: false }),

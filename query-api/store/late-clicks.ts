@@ -18,6 +18,7 @@ import { minuteMs, type TimeRange } from '../time/time-range.ts';
 import { rawSince } from './raw-retention.ts';
 import { type RowOf, readRows, rowShape } from './sql/read-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
+import { waitingOf } from './waiting-clicks.ts';
 
 /** The late clicks that wait, at the moment when they were read. */
 export interface LateClicks {
@@ -27,8 +28,7 @@ export interface LateClicks {
   /** When the broker received the click that waits longest, in epoch ms. Undefined when no click waits. */
   readonly since: number | undefined;
   /**
-   * Returns a function that counts the waiting clicks of these ads (empty: of all ads) in a range. It sums up once, so
-   * that it may be called for each step of a series.
+   * Returns a function that counts the waiting clicks of these ads (empty: of all ads) in a range (`waiting-clicks.ts`).
    */
   of(adIds: readonly string[]): (range: TimeRange) => number;
 }
@@ -104,22 +104,11 @@ export type WaitingRow = RowOf<typeof WaitingRow>;
 
 /** `rows` must be in the order of minutes. */
 export function lateClicksOf(rows: readonly WaitingRow[]): LateClicks {
-  const whole = { from: 0, to: Number.POSITIVE_INFINITY };
-  const sumOf = (asked: readonly WaitingRow[]) => {
-    // sums[i] is the sum of the first i rows.
-    const sums = [0];
-    for (const { clicks } of asked) sums.push((sums.at(-1) ?? 0) + clicks);
-    const before = (time: number) => sums[indexOf(asked, time)] ?? 0;
-    return ({ from, to }: TimeRange) => before(to) - before(from);
-  };
   return {
-    clicks: sumOf(rows)(whole),
+    clicks: rows.reduce((sum, { clicks }) => sum + clicks, 0),
     minutes: new Set(rows.map(({ minute }) => minute)).size,
     since: rows.length === 0 ? undefined : Math.min(...rows.map(({ since }) => since)),
-    of(adIds) {
-      if (adIds.length === 0) return sumOf(rows);
-      return sumOf(rows.filter(({ ad_id }) => ad_id === '' || adIds.includes(ad_id)));
-    },
+    of: adIds => waitingOf(rows, adIds),
   };
 }
 
@@ -162,14 +151,3 @@ const timeoutMs = 30_000;
 const oldestMs = 60_000;
 /** The number of pairs of minute and ad that are kept in memory. */
 const pairsKept = 100_000;
-
-/** Returns how many of the rows, which are in order, are before a time. */
-function indexOf(rows: readonly WaitingRow[], time: number): number {
-  let [low, high] = [0, rows.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((rows[middle]?.minute ?? 0) < time) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}

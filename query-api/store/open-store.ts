@@ -22,6 +22,8 @@ import { createRestatementQueries } from './restatements.ts';
 import { createBlockDirectory } from './rollup/block-directory.ts';
 import { createHistoryQueries } from './rollup/history.ts';
 import { createTopQueries } from './rollup/top-lists.ts';
+import { createSplitClicks } from './split-clicks.ts';
+import type { SplitRules } from './split-minutes.ts';
 import { createStatedReading, type StatedReadingOptions } from './sql/stated-rows.ts';
 
 export interface StoreOptions {
@@ -36,6 +38,8 @@ export interface StoreOptions {
   readonly sinkPositions: CountedLog['sinkPositions'];
   /** Changes of stored filters are written into the log. */
   readonly requests: RequestLog;
+  /** Which ads are split, and which versions of rules there are, as far as this process has heard. */
+  readonly splitRules: SplitRules;
   /** Epoch ms. */
   readonly now: () => number;
 }
@@ -43,11 +47,13 @@ export interface StoreOptions {
 export type Store = ReturnType<typeof openStore>;
 
 export function openStore(options: StoreOptions) {
-  const { clickhouse, each, nodes, shards, timeoutMs, exportTimeoutMs, sinkPositions, requests, now } = options;
+  const { clickhouse, each, nodes, shards, timeoutMs, exportTimeoutMs, sinkPositions, requests, splitRules, now } =
+    options;
   const ofRaw = readingAs('raw', clickhouse);
   const queries = createQueries(clickhouse, { timeoutMs });
   const coverage = each(() => createRawCoverage({ progress: queries.progress, sinkPositions, now }));
   const lateClicksOf = each(() => createLateClicks({ clickhouse, now }));
+  const splitClicksOf = each(() => createSplitClicks({ clickhouse, splitRules, now }));
   const directory = createBlockDirectory(clickhouse, { timeoutMs, shards });
   return {
     queries: { ...queries, progress: () => coverage().keeping(queries.progress)() },
@@ -56,6 +62,8 @@ export function openStore(options: StoreOptions) {
     stated: createStatedReading(clickhouse, { timeoutMs, nodes }),
     /** Late clicks that wait for a restatement. Must be read before counts. */
     lateClicks: async () => await lateClicksOf()(),
+    /** Clicks of split ads that wait for one. Must be read after progress and before counts. */
+    splitClicks: async (finalUntil: number | null) => await splitClicksOf()(finalUntil),
     raw: createRawQueries(ofRaw, { timeoutMs }),
     rawCoverage: { until: () => coverage().until() },
     filters: createFilterStore(clickhouse, { timeoutMs, requests }),

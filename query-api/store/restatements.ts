@@ -13,13 +13,16 @@ const Restatement = rowShape('restatement', {
   country: Type.String(),
   revision: Type.Integer(),
   job: Type.String(),
-  /** `late`, `replay`, `reconcile` or `rules`. A newer release may have written another one. */
+  /** `late`, `split`, `replay`, `reconcile` or `rules`. A newer release may have written another one. */
   reason: Type.String(),
   /** Distinct clicks, the invalid ones too. */
   before: Type.Integer(),
   after: Type.Integer(),
   before_net: Type.Integer(),
   after_net: Type.Integer(),
+  /** The versions of the rules by which the clicks were judged. 0: by none. */
+  before_rules: Type.Integer(),
+  after_rules: Type.Integer(),
   at: Type.Integer(),
 });
 export type Restatement = RowOf<typeof Restatement>;
@@ -114,9 +117,10 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
         clickhouse,
         TimedRestatement,
         statement`SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, revision, job, reason, before, after,
-           before_net, after_net, toUnixTimestamp64Milli(t) AS at
+           before_net, after_net, before_rules, after_rules, toUnixTimestamp64Milli(t) AS at
          FROM (
-           SELECT minute AS m, ad_id, country, revision, job, reason, before, after, ${nets}, at AS t
+           SELECT minute AS m, ad_id, country, revision, job, reason, before, after, ${nets}, before_rules,
+             after_rules, at AS t
            FROM restatement FINAL
            WHERE at > fromUnixTimestamp64Milli(${since}, 'UTC')
              AND minute > fromUnixTimestamp64Milli(${since}, 'UTC') - INTERVAL 40 DAY
@@ -158,9 +162,10 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
         clickhouse,
         Restatement,
         statement`SELECT toUnixTimestamp(m) * 1000 AS minute, country, revision, job, reason, before, after,
-           before_net, after_net, toUnixTimestamp64Milli(t) AS at
+           before_net, after_net, before_rules, after_rules, toUnixTimestamp64Milli(t) AS at
          FROM (
-           SELECT minute AS m, country, revision, job, reason, before, after, ${nets}, at AS t
+           SELECT minute AS m, country, revision, job, reason, before, after, ${nets}, before_rules,
+             after_rules, at AS t
            FROM restatement FINAL
            WHERE ${within(selection)} ${ofAd(adId)} AND ${isVisible(selection)} ${beyondLast}
            ORDER BY minute ${direction}, country ${direction}, revision ${direction} LIMIT ${limit}

@@ -20,6 +20,8 @@ import type { AdStore } from '../../query-api/store/ad-store.ts';
 import { createGroupQueries } from '../../query-api/store/group-counts.ts';
 import { createLateClicks } from '../../query-api/store/late-clicks.ts';
 import { createRestatementQueries, type TimedRestatement } from '../../query-api/store/restatements.ts';
+import { createSplitClicks } from '../../query-api/store/split-clicks.ts';
+import { noneSplit } from '../../query-api/store/split-minutes.ts';
 import { createStatedReading } from '../../query-api/store/sql/stated-rows.ts';
 import { fillDashboard } from '../support/dashboard-data.ts';
 import { type LiveClient, listenLive } from '../support/live-client.ts';
@@ -68,6 +70,7 @@ function openFeed(clickhouse: ClickHouse): LiveFeed {
     restatements: createRestatementQueries(clickhouse, timeouts),
     stated: createStatedReading(clickhouse, timeouts),
     lateClicks: createLateClicks({ clickhouse, now: Date.now }),
+    splitClicks: createSplitClicks({ clickhouse, splitRules: noneSplit, now: Date.now }),
   };
   let told = 0;
   return createLiveFeed({

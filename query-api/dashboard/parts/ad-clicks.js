@@ -40,7 +40,7 @@ export function createAdClicks({ address, range, tiles, linesSum }) {
       chart.show({ points, from, to });
       card.note(`per ${granularity}, ${span(from, to)}`);
       const beside = elsewhere ? h('span', { class: 'bad-text' }, elsewhere) : comparison(count, answer.previous);
-      tiles.count('count', count, [grossText(series), stateMark(answer.state, answer.pending_late), beside]);
+      tiles.count('count', count, [grossText(series), stateMark(answer.state, answer), beside]);
       tiles.count('invalid', invalid, invalidText(series));
       tiles.count('duplicates', duplicates, 'further copies of the same clicks');
       tiles.count('late', late, late === null ? 'not known for this filter' : 'arrived after their minute had closed');

@@ -59,6 +59,7 @@ const columns = [
   changeColumn,
   { head: 'Net before', isNumber: true, value: row => row.before_net },
   { head: 'Net after', isNumber: true, value: row => row.after_net },
+  { head: 'Rules', value: rulesText },
   { head: 'Reason', value: row => row.reason, cell: row => h('span', { class: 'tag warn' }, row.reason) },
   { head: 'Restated at', value: row => row.at, cell: row => timeElement(row.at) },
   {
@@ -67,3 +68,10 @@ const columns = [
     cell: row => h('a', { href: hrefOf({ view: 'replay', job: row.job }) }, `…${row.job.slice(-6)}`),
   },
 ];
+
+/** The version of the rules by which the clicks are judged, and that of before if it was another one.
+ * @param {{ readonly before_rules: number, readonly after_rules: number }} row */
+function rulesText({ before_rules, after_rules }) {
+  const [before, after] = [before_rules, after_rules].map(version => (version === 0 ? 'none' : String(version)));
+  return before === after ? after : `${before} → ${after}`;
+}

@@ -40,11 +40,11 @@ export function createAdsList() {
     async load(signal) {
       const part = { contains: filter.text() };
       const asked = { ...queryOf(range), ...filterOf(address), ...part, cursor: pages.cursor(), limit: perPage };
-      const { ads, state, pending_late, next_cursor } = await get('/v1/ads', asked, signal);
+      const { ads, state, next_cursor, ...pending } = await get('/v1/ads', asked, signal);
       const first = pages.answered(next_cursor);
       const whose = address.country ? `, ${countryName(address.country)}` : '';
       const shown = pages.isOnly() ? sumText(ads) : placesText(first, ads.length);
-      card.note(`${span(range.from, range.to)}${whose}: ${shown} `, stateMark(state, pending_late));
+      card.note(`${span(range.from, range.to)}${whose}: ${shown} `, stateMark(state, pending));
       if (ads.length === 0) return undefined;
       const ranked = ads.map((ad, i) => ({ rank: first + i, ...ad }));
       return tableOf('All ads', columnsOf(address), ranked);

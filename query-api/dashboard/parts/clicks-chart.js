@@ -20,7 +20,7 @@ import { stateMark } from './state-mark.js';
 export function createClicksChart({ address, tiles }) {
   /** @type {Series | undefined} */
   let series;
-  let pendingLate = 0;
+  let pending = '';
   const chart = createChart({ label: 'Clicks over time' });
   /** @type {Card} */
   const card = createCard({
@@ -59,9 +59,10 @@ export function createClicksChart({ address, tiles }) {
       const merged = mergeLive(series, event, rangeOf(address(), shownZone(), Date.parse(event.at)));
       if (merged) show(merged);
       // Of older minutes an event says only that something has changed, so the series is asked for again.
-      const hasChanged = event.changes.length > 0 || event.pending_late !== pendingLate;
+      const waiting = `${event.pending_late} ${event.pending_split}`;
+      const hasChanged = event.changes.length > 0 || waiting !== pending;
       if (!merged || hasChanged) card.refresh({ isNews: true });
-      pendingLate = event.pending_late;
+      pending = waiting;
     },
     close() {
       card.close();
@@ -76,11 +77,12 @@ export function createClicksChart({ address, tiles }) {
  * @param {Series['previous']} previous
  */
 function showSums(tiles, points, previous) {
-  /** @param {'count' | 'gross' | 'invalid' | 'duplicates' | 'late' | 'pending_late'} field */
+  /** @param {'count' | 'gross' | 'invalid' | 'duplicates' | 'late' | 'pending_late' | 'pending_split'} field */
   const sum = field => points.reduce((total, point) => total + (point[field] ?? 0), 0);
   const [count, gross, invalid] = [sum('count'), sum('gross'), sum('invalid')];
   const [duplicates, late] = [sum('duplicates'), sum('late')];
-  const state = stateMark(stateOf(points), sum('pending_late'));
+  const pending = { pending_late: sum('pending_late'), pending_split: sum('pending_split') };
+  const state = stateMark(stateOf(points), pending);
   tiles.count('count', count, [grossText({ gross, invalid }), state, comparison(count, previous)]);
   tiles.count('duplicates', duplicates, `${shareOf(duplicates, gross)} of gross`);
   // Raw clicks say neither.

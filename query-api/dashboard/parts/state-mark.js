@@ -1,6 +1,6 @@
-/** Says how final a number is, and how many late clicks are missing from it. A click on the word explains it. */
+/** Says how final a number is, and how many clicks wait for a restatement. A click on the word explains it. */
 import { h } from '../dom.js';
-import { counted } from '../format.js';
+import { counted, number } from '../format.js';
 
 /** @import { Finality } from '../api-types.ts' */
 
@@ -14,8 +14,12 @@ const meanings = {
     'This number was final. A recount from raw clicks has changed it since, mostly because clicks arrived too late.',
 };
 
-/** `pendingLate` is the number of late clicks that wait for their restatement. @param {Finality} state */
-export function stateMark(state, pendingLate = 0) {
+/**
+ * `pending` are the numbers of clicks that wait for a restatement.
+ * @param {Finality} state
+ * @param {Pending} pending
+ */
+export function stateMark(state, pending = nonePending) {
   /** @type {HTMLButtonElement} */
   const button = h(
     'button',
@@ -36,33 +40,50 @@ export function stateMark(state, pendingLate = 0) {
     popover.style.left = `${Math.max(8, Math.min(left, innerWidth - 300))}px`;
     popover.style.top = `${Math.min(bottom + 6, innerHeight - 110)}px`;
   }
-  return waiting(button, pendingLate);
+  return waiting(button, pending);
 }
 
-/** The mark without its explanation, for places where nothing can be clicked. @param {Finality} state */
-export function stateText(state, pendingLate = 0) {
+/**
+ * The mark without its explanation, for places where nothing can be clicked.
+ * @param {Finality} state
+ * @param {Pending} pending
+ */
+export function stateText(state, pending = nonePending) {
   const mark = h(
     'span',
     { class: 'state', 'data-state': state },
     h('i', { 'aria-hidden': 'true' }),
     words[state] ?? state,
   );
-  return waiting(mark, pendingLate);
+  return waiting(mark, pending);
 }
 
-/** @param {HTMLElement} mark @param {number} pendingLate */
-function waiting(mark, pendingLate) {
-  if (pendingLate === 0) return mark;
+/** @typedef {{ readonly pending_late: number, readonly pending_split: number | null }} Pending */
+
+/** @type {Pending} */
+const nonePending = { pending_late: 0, pending_split: 0 };
+
+/** @param {HTMLElement} mark @param {Pending} pending */
+function waiting(mark, { pending_late: late, pending_split: split }) {
+  const tags = [...(late === 0 ? [] : [lateTag(late)]), ...(split === 0 ? [] : [splitTag(split)])];
+  if (tags.length === 0) return mark;
+  const data = { 'data-pending-late': String(late), 'data-pending-split': String(split ?? '') };
+  return h('span', data, mark, ...tags.flatMap(tag => [' ', tag]));
+}
+
+/** @param {number} late */
+function lateTag(late) {
   const title =
     'These clicks were accepted, but they arrived after their minutes were final. A restatement will count them.';
-  const text = counted(pendingLate, 'late click waits', 'late clicks wait');
-  return h(
-    'span',
-    { 'data-pending-late': String(pendingLate), title },
-    mark,
-    ' ',
-    h('span', { class: 'tag warn' }, text),
-  );
+  return h('span', { class: 'tag warn', title }, counted(late, 'late click waits', 'late clicks wait'));
+}
+
+/** @param {number | null} split */
+function splitTag(split) {
+  const title =
+    'Clicks of an ad that is split over partitions. A restatement will apply the caps of the rules to all of them together.';
+  const text = split === null ? 'split ads not known' : `at most ${number(split)} more may become invalid`;
+  return h('span', { class: 'tag warn', title }, text);
 }
 
 /** The explanation of a state. All marks of the state share it. @param {Finality} state */

@@ -49,8 +49,8 @@ export function createTops(address) {
       const query = { ...window, ...filterOf(address()), count: listed };
       const event = live.isFresh && !isFiltered(address()) ? live.event : undefined;
       const minute = of === 'range' ? undefined : event?.[of];
-      const { ads, state, pending_late } = minute ?? (await get('/v1/ads/popular_ads', query, signal));
-      card.note(stateMark(state, pending_late));
+      const { ads, state, ...pending } = minute ?? (await get('/v1/ads/popular_ads', query, signal));
+      card.note(stateMark(state, pending));
       const all = minute && event?.minutes.find(point => point.start === minute.start)?.count;
       /** @param {number} count */
       const share = count => (all ? `${((100 * count) / all).toFixed(1)} %` : '');

@@ -84,7 +84,7 @@ const saveIntervalMs = 500;
 const mostChanges = 100_000;
 
 function reasonOf({ reason }: Job): RestatementReason {
-  return reason === 'late' || reason === 'reconcile' || reason === 'rules' ? reason : 'replay';
+  return reason === 'hourly' || reason === 'asked' ? 'replay' : reason;
 }
 
 /** Returns the changes that people see when they ask about the job. */

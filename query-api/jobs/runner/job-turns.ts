@@ -2,7 +2,8 @@
  * Decides which of the open jobs runs next. Pure.
  *
  * One job runs at a time. So turns are short, except those of restatements of late clicks, which are small jobs anyway
- * (late-queue.ts). There are three lanes: restatements of late clicks, the other jobs that the pipeline makes by itself
+ * (late-queue.ts). There are three lanes: restatements of late clicks, and with them those of split ads (split-finder.ts),
+ * which are as urgent and as small; the other jobs that the pipeline makes by itself
  * (hourly reconciliations, repairs), and the jobs that people have asked for.
  *
  * - A restatement of late clicks that is ready waits for at most one turn of another job. When such restatements follow
@@ -29,7 +30,7 @@ export interface JobTurns {
 export type Lane = 'late' | 'own' | 'asked';
 
 export function laneOf({ kind, reason }: Pick<Job, 'kind' | 'reason'>): Lane {
-  if (kind === 'restate') return reason === 'late' ? 'late' : 'own';
+  if (kind === 'restate') return reason === 'late' || reason === 'split' ? 'late' : 'own';
   return reason === 'hourly' ? 'own' : 'asked';
 }
 

@@ -1,6 +1,6 @@
 /**
- * Finds what is to be done without a request: late minutes to restate, hours that have become final to reconcile, and,
- * if `RECONCILE_REPAIR` is set, drift to repair that a reconciliation has found. Everything due is found from the rows
+ * Finds what is to be done without a request: late minutes and minutes of split ads to restate, hours that have become
+ * final to reconcile, and, if `RECONCILE_REPAIR` is set, drift to repair that a reconciliation has found. Everything due is found from the rows
  * of jobs alone, so a process that ends in the middle leaves nothing out. Work that has failed is due again after a
  * pause, which doubles with each attempt. Meanwhile it delays nothing else.
  *
@@ -21,12 +21,12 @@ import { minuteMs } from '../../time/time-range.ts';
 import { resultOf } from '../reconcile/reconcile-job.ts';
 import type { LateMinutes } from '../restate/late-minutes.ts';
 import type { LateQueue } from '../restate/late-queue.ts';
-import type { JobWriter } from '../writing/job-writer.ts';
+import { createSplitFinder, type SplitFinderDeps } from '../restate/split-finder.ts';
 import { laneOf } from './job-turns.ts';
 
-export interface WorkFinderDeps {
+export interface WorkFinderDeps extends Pick<SplitFinderDeps, 'splitClicks'> {
   readonly store: Pick<JobStore, 'get' | 'lastHourly' | 'failedHours' | 'failedLateMinutes' | 'unrepaired'> &
-    Pick<JobWriter, 'save'>;
+    SplitFinderDeps['store'];
   readonly lateMinutes: LateMinutes;
   readonly lateQueue: LateQueue;
   /** Whether drift is repaired. */
@@ -50,6 +50,8 @@ export function createWorkFinder(deps: WorkFinderDeps): WorkFinder {
   const { repairs, now, scanMs = 5_000 } = deps;
   let scanAt = 0;
   const late = createLateFinder(deps);
+  const split = createSplitFinder(deps);
+  let isSplitFirst = false;
   const hours = createHourFinder(deps);
   const drift = createRepairFinder(deps);
 
@@ -58,6 +60,18 @@ export function createWorkFinder(deps: WorkFinderDeps): WorkFinder {
     // either.
     const isStale = open.some(changesAttempts);
     for (const kept of [hours.kept, drift.kept]) kept.keeps(!isStale);
+    // Restatements of late clicks and of split ads count as one kind, so that no minute is recounted for both. When both
+    // are due all the time, they take turns.
+    const restate = async () => {
+      const finders = [
+        async () => late.isDue(seen) && (await late.find(seen)),
+        async () => isScan && (await split(seen.finalUntil, open)),
+      ];
+      if (isSplitFirst) finders.reverse();
+      isSplitFirst = !isSplitFirst;
+      for (const find of finders) if (await find()) return true;
+      return false;
+    };
     // Each of the three has one job at a time. A job that makes no progress (a minute that cannot be read) delays the
     // next one only this long.
     const isFree = (isOne: (job: Job) => boolean, standsStillMs: number) => {
@@ -68,7 +82,7 @@ export function createWorkFinder(deps: WorkFinderDeps): WorkFinder {
     const isScan = now() >= scanAt;
     if (!isScan && !(late.isMoreDue() && isLateFree)) return false;
     const finders = [
-      { isWanted: isLateFree && late.isDue(seen), find: () => late.find(seen) },
+      { isWanted: isLateFree, find: restate },
       {
         isWanted: isScan && isFree(({ reason }) => reason === 'hourly', 900_000),
         find: () => hours.find(seen.finalUntil),

@@ -69,7 +69,7 @@ export function resetRunnerMetrics(): void {
   conservationDifference.reset();
 }
 
-for (const reason of ['late', 'replay', 'reconcile', 'rules'] as const) restatedCells.inc({ reason }, 0);
+for (const reason of ['late', 'split', 'replay', 'reconcile', 'rules'] as const) restatedCells.inc({ reason }, 0);
 for (const kind of ['replay', 'restate', 'reconcile'] as const) {
   for (const state of ['done', 'failed', 'cancelled'] as const) jobsEnded.inc({ kind, state }, 0);
 }

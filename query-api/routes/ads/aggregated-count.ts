@@ -59,11 +59,11 @@ export function routeAggregatedCount(http: Http, { storeFor, rules, keptForms }:
       });
       if (asOf !== undefined) checkUndoing(request.query.as_of, wanted, request.query);
       const question = { range, whole: withPrevious(range, before), adIds: [ad_id], asked: request.query };
-      const found = await answerStated(store, reply, question, async ({ known, finality, late }) => {
+      const found = await answerStated(store, reply, question, async ({ known, finality, pending }) => {
         const stated = { ...wanted, ...known };
         const [reading, previous, isRestated] = await Promise.all([
           asOf === undefined ? readTotals(store, stated, finality) : readTotalsAsOf(asOf, store, stated, finality),
-          before && readPrevious(store, { ...stated, ...before }, finality, late),
+          before && readPrevious(store, { ...stated, ...before }, finality, pending),
           stateAt(finality, range.to) === 'final' && store.restatements.isRestated(selectionOf(stated), ad_id, asOf),
         ]);
         return { ...reading, previous, isRestated };
@@ -165,6 +165,7 @@ const schema = {
             source: 'counts',
             state: 'final',
             pending_late: 0,
+            pending_split: 0,
             watermark: '2025-11-22T08:29:31.204Z',
           },
         ],

@@ -27,6 +27,7 @@ import {
   timezoneParameter,
 } from '../../http/parameters.ts';
 import { stepsOfRange } from '../../http/time-zone.ts';
+import { pendingOf } from '../../store/pending.ts';
 import { stepsOf } from '../../time/steps.ts';
 import type { AdsDeps } from './ads-deps.ts';
 import { answerStated } from './stated-answer.ts';
@@ -43,15 +44,15 @@ export function routeAllSeries(http: Http, { storeFor, rules, keptForms }: AdsDe
     const before = compare && previousRange(range);
     const wanted = await wantedClicks({ ...store, rules, keptForms }, request.query, range, { adIds, before });
     const question = { range, whole: withPrevious(range, before), adIds, asked: request.query };
-    const found = await answerStated(store, reply, question, async ({ known, finality, late }) => {
+    const found = await answerStated(store, reply, question, async ({ known, finality, pending }) => {
       const [reading, previous, steps] = await Promise.all([
         readSeries(store, step, { ...wanted, ...known }, finality),
-        before && readPrevious(store, { ...wanted, ...known, ...before }, finality, late),
+        before && readPrevious(store, { ...wanted, ...known, ...before }, finality, pending),
         store.groups.restatedSteps(adIds, step, selectionOf({ ...wanted, ...known })),
       ]);
       return { ...reading, previous, steps, isRestated: steps.length > 0 };
     });
-    const { rows, source, previous, steps, finality, late, head } = found;
+    const { rows, source, previous, steps, finality, pending, head } = found;
     const rowsOf = Map.groupBy(rows, row => row.ad_id);
     const restatedOf = Map.groupBy(steps, row => row.ad_id);
     return {
@@ -64,11 +65,11 @@ export function routeAllSeries(http: Http, { storeFor, rules, keptForms }: AdsDe
       series: names.map(name => {
         const own = rowsOf.get(name) ?? [];
         const restated = new Set((restatedOf.get(name) ?? []).map(({ start }) => start));
-        const lateIn = late.of(name === '' ? [] : [name]);
+        const pendingIn = pendingOf(pending, name === '' ? [] : [name]);
         return {
           ad_id: name || null,
           ...totalOf(own, source),
-          points: pointsOfReading(own, source, range, step, finality, restated, lateIn),
+          points: pointsOfReading(own, source, range, step, finality, restated, pendingIn),
         };
       }),
       ...(previous === undefined ? {} : { previous }),

@@ -39,7 +39,7 @@ export function routePopularAds(http: Http, { storeFor, rules, keptForms }: AdsD
       store,
       reply,
       { range, whole, adIds: [], asked },
-      async ({ known, finality, late }) => {
+      async ({ known, finality, pending }) => {
         const [reading, isRestated] = await Promise.all([
           readPopularAds(store, count + 1, { ...wanted, ...known }, finality, place?.after),
           stateAt(finality, range.to) === 'final' &&
@@ -47,7 +47,7 @@ export function routePopularAds(http: Http, { storeFor, rules, keptForms }: AdsD
         ]);
         const listed = reading.rows.slice(0, count).map(ad => ad.ad_id);
         const previous =
-          before && (await readPreviousRanks(store, listed, { ...wanted, ...known, ...before }, finality, late));
+          before && (await readPreviousRanks(store, listed, { ...wanted, ...known, ...before }, finality, pending));
         return { ...reading, previous, isRestated };
       },
     );
@@ -126,6 +126,7 @@ const schema = {
             source: 'counts',
             state: 'provisional',
             pending_late: 0,
+            pending_split: 0,
             watermark: '2025-11-22T08:26:58.100Z',
             ads: [
               { rank: 1, ad_id: 'ad-42', count: 1200, gross: 1251, net: 1200, invalid: 34 },

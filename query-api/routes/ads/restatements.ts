@@ -121,7 +121,7 @@ const schema = {
               job: Type.String({ description: 'The job that changed it, see GET /v1/replays/{id}.' }),
               reason: Type.String({
                 description:
-                  'Why the job was made: `late`, `replay`, `reconcile`, or `rules` for a replay that judges clicks by other rules.',
+                  'Why the job was made: `late`, `split` (caps apply to the clicks of a split ad in all partitions together), `replay`, `reconcile`, or `rules` for a replay that judges clicks by other rules.',
               }),
               ...changeFields,
               at: timeField('When the count was changed.'),

@@ -16,6 +16,7 @@ import {
   timezoneParameter,
 } from '../../http/parameters.ts';
 import { stepsOfRange } from '../../http/time-zone.ts';
+import { pendingOf } from '../../store/pending.ts';
 import type { AdsDeps } from './ads-deps.ts';
 import { answerStated } from './stated-answer.ts';
 import { wantedClicks } from './wanted-clicks.ts';
@@ -39,7 +40,7 @@ export function routeSeries(http: Http, { storeFor, rules, keptForms }: AdsDeps)
         ]);
         return { ...reading, steps, isRestated: steps.length > 0 };
       });
-      const { rows, source, steps, finality, late, head } = found;
+      const { rows, source, steps, finality, pending, head } = found;
       const restated = new Set(steps.map(({ start }) => start));
       return {
         ...head,
@@ -49,7 +50,7 @@ export function routeSeries(http: Http, { storeFor, rules, keptForms }: AdsDeps)
         ...shownFilter(request.query),
         ...shownClicks(request.query),
         source,
-        points: pointsOfReading(rows, source, range, step, finality, restated, late.of([ad_id])),
+        points: pointsOfReading(rows, source, range, step, finality, restated, pendingOf(pending, [ad_id])),
       };
     },
   );
@@ -98,6 +99,7 @@ const schema = {
             source: 'counts',
             state: 'final',
             pending_late: 0,
+            pending_split: 0,
             watermark: '2025-11-22T09:29:31.204Z',
             points: [
               {
@@ -110,6 +112,7 @@ const schema = {
                 invalid: 34,
                 state: 'final',
                 pending_late: 0,
+                pending_split: 0,
               },
             ],
           },

@@ -1,23 +1,21 @@
 /**
  * Makes an answer with counts, in an order that keeps its state true:
  *
- * 1. It reads what must be known before counts are read (`finality.ts`, `stated-rows.ts`): progress, waiting late clicks,
- *    and the visible recounts of the range. These reads run at the same time, so the answer waits only for the slowest.
+ * 1. It reads what must be known before counts are read (`finality.ts`, `stated-rows.ts`): progress, what waits for a
+ *    restatement, and the visible recounts of the range. These reads run at the same time, so the answer waits only for
+ *    the slowest. (Clicks of split ads are looked for after progress, and only where ads are split.)
  * 2. It reads the counts, and whether they were restated.
  * 3. It derives the state, and how long the answer may be cached.
  */
 import type { FastifyReply } from 'fastify';
 import type { AskedRange } from '../../http/asked-range.ts';
 import { isoOf, isoOrNull, setCaching } from '../../http/parameters.ts';
-import type { Queries } from '../../store/ad-counts.ts';
 import { type Finality, finalityOf, type State, stateAt } from '../../store/finality.ts';
-import type { LateClicks } from '../../store/late-clicks.ts';
+import { type Pending, type PendingDeps, type PendingFields, pendingOf, readPending } from '../../store/pending.ts';
 import type { Stated, StatedReading } from '../../store/sql/stated-rows.ts';
 import type { TimeRange } from '../../time/time-range.ts';
 
-export interface ReadBefore {
-  readonly queries: Pick<Queries, 'progress'>;
-  readonly lateClicks: () => Promise<LateClicks>;
+export interface ReadBefore extends PendingDeps {
   readonly stated: StatedReading;
 }
 
@@ -25,7 +23,7 @@ export interface StatedQuestion {
   readonly range: TimeRange;
   /** Everything that is read, if that is more than the range. */
   readonly whole?: TimeRange;
-  /** The ads whose late clicks the answer states. Empty: all ads. */
+  /** The ads whose waiting clicks the answer states. Empty: all ads. */
   readonly adIds: readonly string[];
   /** The parameters that decide whether the answer may be cached. Left out: it may not. */
   readonly asked?: AskedRange & { readonly filter?: string };
@@ -35,7 +33,7 @@ export interface StatedQuestion {
 export interface KnownBefore {
   readonly known: Stated;
   readonly finality: Finality;
-  readonly late: LateClicks;
+  readonly pending: Pending;
 }
 
 export interface Found {
@@ -44,11 +42,10 @@ export interface Found {
   readonly isRestated: boolean;
 }
 
-export interface AnswerHead {
+export interface AnswerHead extends PendingFields {
   readonly from: string;
   readonly to: string;
   readonly state: State;
-  readonly pending_late: number;
   readonly watermark: string | null;
 }
 
@@ -63,20 +60,20 @@ export async function answerStated<T extends Found>(
   { range, whole = range, adIds, asked = {} }: StatedQuestion,
   read: (before: KnownBefore) => Promise<T>,
 ): Promise<T & Omit<KnownBefore, 'known'> & { readonly head: AnswerHead }> {
-  const { queries, lateClicks, stated } = deps;
-  const [progress, late, recounts] = await Promise.all([queries.progress(), lateClicks(), stated.recounts(whole)]);
+  const { stated } = deps;
+  const [{ progress, pending }, recounts] = await Promise.all([readPending(deps), stated.recounts(whole)]);
   const counted = finalityOf(progress);
-  const pendingLate = late.of(adIds)(range);
-  const found = await stated.at(whole, known => read({ known, finality: counted, late }), recounts);
+  const waiting = pendingOf(pending, adIds)(range);
+  const found = await stated.at(whole, known => read({ known, finality: counted, pending }), recounts);
   const finality = found.finality ?? counted;
   const state = stateAt(finality, range.to, found.isRestated);
-  setCaching(reply, { state, pendingLate }, asked);
+  setCaching(reply, { state, ...waiting }, asked);
   const head = {
     from: isoOf(range.from),
     to: isoOf(range.to),
     state,
-    pending_late: pendingLate,
+    ...waiting,
     watermark: isoOrNull(finality.watermark),
   };
-  return { ...found, finality: counted, late, head };
+  return { ...found, finality: counted, pending, head };
 }

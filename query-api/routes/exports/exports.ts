@@ -19,6 +19,7 @@ import {
 } from '../../http/parameters.ts';
 import type { ExportSelection } from '../../store/exports.ts';
 import { finalityOf } from '../../store/finality.ts';
+import { pendingOf, readPending } from '../../store/pending.ts';
 import { acceptedFormat, mediaTypes, type RowFormat } from '../../store/row-format.ts';
 import type { Stated, StatedReading } from '../../store/sql/stated-rows.ts';
 import type { TimeRange } from '../../time/time-range.ts';
@@ -44,18 +45,21 @@ export function routeExports(http: Http, deps: ExportDeps): void {
 
   const ofMinutes = { schema: minutesSchema, config: { scope: 'read', tenants: 'limited', audit: 'read' } } as const;
   http.get('/v1/exports/ad_minutes', ofMinutes, async (request, reply) => {
-    const { queries, exports, stated, lateClicks } = storeFor(request);
+    const store = storeFor(request);
+    const { exports, stated } = store;
     const { ad_id: adIds = [], country, to } = request.query;
     const countries = country === undefined ? [] : sameCountry(country);
     const selection = { ...rangeOf(request.query, rules()), countries, adIds };
     const format = formatOf(request, request.query.format);
     // Progress is read before the rows. So the rows can only be newer than it, and none is called final too early.
-    const { finalUntil, watermark } = finalityOf(await queries.progress());
-    const pendingLate = (await lateClicks()).of(adIds)(selection);
+    const { progress, pending } = await readPending(store);
+    const { finalUntil, watermark } = finalityOf(progress);
+    const { pending_late, pending_split } = pendingOf(pending, adIds)(selection);
     check(await exports.adMinuteRows(selection), to);
     if (watermark !== null) reply.header('x-watermark', isoOf(watermark));
     if (finalUntil !== null) reply.header('x-final-until', isoOf(finalUntil));
-    reply.header('x-pending-late', pendingLate);
+    reply.header('x-pending-late', pending_late);
+    if (pending_split !== null) reply.header('x-pending-split', pending_split);
     const rows = await open(request, () =>
       readAtOnce(stated, selection, known => exports.adMinutes({ ...selection, ...known }, finalUntil, format)),
     );

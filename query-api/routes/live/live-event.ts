@@ -6,7 +6,7 @@ import {
   countField,
   countFields,
   integerOrNullField,
-  pendingLateField,
+  pendingFields,
   stateField,
   timeField,
   timeOrNullField,
@@ -16,7 +16,7 @@ import {
 const closed = { additionalProperties: false } as const;
 
 const LiveMinute = Type.Object(
-  { start: timeField('When the minute begins.'), ...countFields, state: stateField, pending_late: pendingLateField },
+  { start: timeField('When the minute begins.'), ...countFields, state: stateField, ...pendingFields },
   closed,
 );
 
@@ -24,7 +24,7 @@ const LiveTop = Type.Object(
   {
     start: timeField('When the minute begins.'),
     state: stateField,
-    pending_late: pendingLateField,
+    ...pendingFields,
     ads: Type.Array(
       Type.Object({ rank: Type.Integer({ minimum: 1 }), ad_id: Type.String(), ...clicksFields }, closed),
       { description: 'Ordered by clicks, most first, then by `ad_id`.' },
@@ -40,7 +40,7 @@ export const LiveChange = Type.Object(
     country: Type.String(),
     revision: Type.Integer({ minimum: 1 }),
     job: Type.String({ description: 'The job that changed it, see GET /v1/replays/{id}.' }),
-    reason: Type.String({ description: 'Why the job was made: `late`, `replay` or `reconcile`.' }),
+    reason: Type.String({ description: 'Why the job was made: `late`, `split`, `replay`, `reconcile` or `rules`.' }),
     ...changeFields,
     at: timeField('When the count was changed.'),
   },
@@ -91,6 +91,9 @@ export const LiveEvent = Type.Object(
       { description: 'Of all ads. Null: the key is for the ads of a tenant.' },
     ),
     pending_late: countField('Late clicks of all minutes that wait for their restatement.'),
+    pending_split: countField(
+      'Net clicks of split ads, of all minutes, that may turn out to be invalid in their restatement.',
+    ),
     minutes: Type.Array(LiveMinute, {
       description: 'The last five minutes, with the current one, of all ads together.',
     }),

@@ -162,7 +162,7 @@ function createStep({
 }
 
 function eventOf(
-  { progress, restatements, pending_late, minutes, current, last }: LiveReading,
+  { progress, restatements, pending_late, pending_split, minutes, current, last }: LiveReading,
   ends: Awaited<ReturnType<LogEnds>>,
   stalled: readonly Stall[],
   deltas: LiveDeltas,
@@ -186,7 +186,7 @@ function eventOf(
     stalled: stalled.map(({ partition, since }) => ({ partition, since: isoOf(since) })),
     clicks_per_second: deltas.rate(at, counted),
     totals: { received, counted, duplicates, quarantined, gross, invalid, net },
-    ...{ pending_late, minutes, current, last },
+    ...{ pending_late, pending_split, minutes, current, last },
     changes: deltas.fresh(restatements),
   };
 }
@@ -199,7 +199,7 @@ function eventOfTenant(
   deltas: LiveDeltas,
   at: number,
 ): LiveEvent {
-  const { progress, restatements, pending_late, minutes, current, last } = reading;
+  const { progress, restatements, pending_late, pending_split, minutes, current, last } = reading;
   const { watermark, watermark_age_ms, final_until } = statusOf(progress, ends, undefined, new Map(), [], at);
   return {
     at: isoOf(at),
@@ -210,7 +210,7 @@ function eventOfTenant(
     stalled: [],
     clicks_per_second: deltas.rate(at, deltas.seen(minutes.map(distinctOf))),
     totals: null,
-    ...{ pending_late, minutes, current, last },
+    ...{ pending_late, pending_split, minutes, current, last },
     changes: deltas.fresh(restatements),
   };
 }

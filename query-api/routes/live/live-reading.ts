@@ -9,35 +9,32 @@ import { isoOf } from '../../http/parameters.ts';
 import { type Counts, noClicks, type Queries } from '../../store/ad-counts.ts';
 import { finalityOf, stateAt } from '../../store/finality.ts';
 import type { GroupQueries } from '../../store/group-counts.ts';
-import type { LateClicks } from '../../store/late-clicks.ts';
+import { type PendingDeps, pendingOf, readPending } from '../../store/pending.ts';
 import type { RestatementQueries, TimedRestatement } from '../../store/restatements.ts';
 import type { Stated, StatedReading } from '../../store/sql/stated-rows.ts';
 import { stepsOf } from '../../time/steps.ts';
 import { minuteMs } from '../../time/time-range.ts';
 import type { LiveEvent } from './live-event.ts';
 
-export interface LiveReading extends Pick<LiveEvent, 'minutes' | 'current' | 'last' | 'pending_late'> {
+export interface LiveReading
+  extends Pick<LiveEvent, 'minutes' | 'current' | 'last' | 'pending_late' | 'pending_split'> {
   readonly progress: readonly Progress[];
   readonly restatements: readonly TimedRestatement[];
 }
 
-export interface ReadingDeps {
+export interface ReadingDeps extends PendingDeps {
   readonly queries: Pick<Queries, 'popularAds' | 'progress'>;
   readonly groups: GroupQueries;
   readonly restatements: RestatementQueries;
   readonly stated: StatedReading;
-  readonly lateClicks: () => Promise<LateClicks>;
 }
 
 /** `now` and `restatedSince` are in epoch ms. */
-export async function readLive(
-  { queries, groups, restatements, stated, lateClicks }: ReadingDeps,
-  now: number,
-  restatedSince: number,
-): Promise<LiveReading> {
+export async function readLive(deps: ReadingDeps, now: number, restatedSince: number): Promise<LiveReading> {
+  const { queries, groups, restatements, stated } = deps;
   const current = Math.floor(now / minuteMs) * minuteMs;
   const range = { from: current - 4 * minuteMs, to: current + minuteMs, country: undefined };
-  const [progress, late, recounts] = await Promise.all([queries.progress(), lateClicks(), stated.recounts(range)]);
+  const [{ progress, pending }, recounts] = await Promise.all([readPending(deps), stated.recounts(range)]);
   const read = async (known: Stated) => {
     const topOf = (start: number) =>
       queries.popularAds(adsListed, { ...known, from: start, to: start + minuteMs, country: undefined });
@@ -53,13 +50,13 @@ export async function readLive(
   const changes = await restatements.since(restatedSince, changesListed);
   const finality = finalityOf(progress);
   const restated = new Set(steps.map(step => step.start));
-  const lateIn = late.of([]);
+  const pendingIn = pendingOf(pending, []);
   const rowAt = new Map(rows.map(row => [row.start, row]));
   const stateOf = (start: number) => stateAt(finality, start + minuteMs, restated.has(start));
   const top = (start: number, ads: typeof lastTop) => ({
     start: isoOf(start),
     state: stateOf(start),
-    pending_late: lateIn({ from: start, to: start + minuteMs }),
+    ...pendingIn({ from: start, to: start + minuteMs }),
     ads: ads.map((ad, i) => ({ rank: i + 1, ad_id: ad.ad_id, ...knownClicksOf(ad) })),
   });
   return {
@@ -67,9 +64,10 @@ export async function readLive(
       ...minuteOf(rowAt.get(step.from) ?? noClicks),
       start: isoOf(step.from),
       state: stateOf(step.from),
-      pending_late: lateIn(step),
+      ...pendingIn(step),
     })),
-    pending_late: late.clicks,
+    pending_late: pending.late.clicks,
+    pending_split: pending.split.clicks,
     current: top(current, currentTop),
     last: top(current - minuteMs, lastTop),
     progress,

@@ -9,7 +9,7 @@ import {
   replicasStatus,
   type StoreNodes,
 } from '../../answers/nodes-status.ts';
-import { hotAdsOf, runnerStatus, statusOf, waitingStatus } from '../../answers/pipeline-status.ts';
+import { hotAdsOf, runnerStatus, splitStatus, statusOf, waitingStatus } from '../../answers/pipeline-status.ts';
 import { type StallWatch, stillMs } from '../../answers/stalled-partitions.ts';
 import { countField, integerOrNullField, problems, timeField, timeOrNullField } from '../../http/parameters.ts';
 import type { CountedLog } from '../../log/counted-log.ts';
@@ -17,11 +17,11 @@ import type { Routing } from '../../log/hot-ad-rules.ts';
 import type { LogEnds } from '../../log/log-ends.ts';
 import type { Replicas } from '../../replicas/replicas.ts';
 import { hasReplicas } from '../../replicas/shard.ts';
-import { partitionsOf } from '../../store/finality.ts';
+import { finalityOf, partitionsOf } from '../../store/finality.ts';
 import type { Store } from '../../store/open-store.ts';
 
 export interface StatusDeps
-  extends Pick<Store, 'conservation' | 'lateClicks' | 'queries' | 'replicaChecks' | 'runners'> {
+  extends Pick<Store, 'conservation' | 'lateClicks' | 'splitClicks' | 'queries' | 'replicaChecks' | 'runners'> {
   readonly replicas: Pick<Replicas, 'each'>;
   /** The ClickHouse nodes. */
   readonly nodes: StoreNodes;
@@ -37,7 +37,8 @@ export interface StatusDeps
 }
 
 export function routeStatus(http: Http, deps: StatusDeps): void {
-  const { replicas, nodes, nodePositions, queries, stalls, lateClicks, logEnds, routing, now, wait } = deps;
+  const { replicas, nodes, nodePositions, queries, stalls, lateClicks, splitClicks, logEnds, routing, now, wait } =
+    deps;
   const kept = replicas.each(() => ({
     quarantine: cached(() => queries.quarantineByReason(), 5_000, now),
     writtenOff: cached(() => queries.writtenOff(), 5_000, now),
@@ -63,17 +64,19 @@ export function routeStatus(http: Http, deps: StatusDeps): void {
     async (_request, reply) => {
       const { progress, stalled } = await counting();
       const { quarantine, writtenOff, checked, compared, runner } = kept();
-      const [ends, known, reasons, off, late, positions, rowsChecked, active, replicasChecked] = await Promise.all([
-        logEnds(),
-        routing(),
-        quarantine(),
-        writtenOff(),
-        lateClicks(),
-        nodePositions?.().catch(() => []) ?? [],
-        checked(),
-        runner(),
-        hasReplicas(nodes.list) ? compared() : undefined,
-      ]);
+      const [ends, known, reasons, off, late, split, positions, rowsChecked, active, replicasChecked] =
+        await Promise.all([
+          logEnds(),
+          routing(),
+          quarantine(),
+          writtenOff(),
+          lateClicks(),
+          splitClicks(finalityOf(progress).finalUntil),
+          nodePositions?.().catch(() => []) ?? [],
+          checked(),
+          runner(),
+          hasReplicas(nodes.list) ? compared() : undefined,
+        ]);
       const pendingLate = waitingStatus(late);
       const unrecorded = partitionsOf(progress) || (ends?.size ?? 0);
       reply.header('cache-control', 'no-cache');
@@ -81,6 +84,7 @@ export function routeStatus(http: Http, deps: StatusDeps): void {
         ...statusOf(progress, ends, rowsChecked, off, stalled, now()),
         hot_ads: known ? hotAdsOf(known, unrecorded, now()) : null,
         pending_late: pendingLate,
+        pending_split: splitStatus(split),
         late: pendingLate,
         nodes: nodesStatus(nodes, positions),
         replicas: hasReplicas(nodes.list) ? replicasStatus(replicasChecked) : null,
@@ -98,6 +102,15 @@ const PendingLate = Type.Object(
     since: timeOrNullField('When the click came that has waited longest. Null: none waits.'),
   },
   { additionalProperties: false, description: 'As `pending_late` of answers about ads, for all ads and minutes.' },
+);
+
+const PendingSplit = Type.Object(
+  {
+    clicks: countField('The most net clicks of split ads that may turn out to be invalid.'),
+    minutes: countField('The number of final minutes to which they belong, which wait for their restatement.'),
+    since: timeOrNullField('The minute that has waited longest. Null: none waits.'),
+  },
+  { additionalProperties: false, description: 'As `pending_split` of answers about ads, for all ads and minutes.' },
 );
 
 const lineFields = {
@@ -212,6 +225,7 @@ const schema = {
           description: 'Ads whose clicks are split over partitions now or later. Null: Kafka did not answer.',
         }),
         pending_late: PendingLate,
+        pending_split: PendingSplit,
         late: Type.Object(PendingLate.properties, {
           additionalProperties: false,
           deprecated: true,

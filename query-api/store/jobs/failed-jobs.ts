@@ -22,11 +22,32 @@ export type Attempts = Omit<FailedHour, 'from'>;
 const Unrepaired = rowShape('reconciliations without a repair', { ...attempts, id: Type.String() });
 export type Unrepaired = RowOf<typeof Unrepaired>;
 
-const MinutesLeft = rowShape('minutes of failed restatements', { minutes_s: Type.Array(Type.Integer()) });
+const MinutesLeft = rowShape('minutes of failed restatements', {
+  minutes_s: Type.Array(Type.Integer()),
+  ended_at: Type.Integer(),
+});
+
+/** Minutes (epoch ms) that a job has not reached, and when it failed (epoch ms). */
+export interface FailedMinutes {
+  readonly minutes: readonly number[];
+  readonly ended_at: number;
+}
 
 /** Long because it holds three questions. Each of them can be read on its own. */
 export function failedJobsOf(clickhouse: Reader, timeoutMs: number) {
   const settings = (rows: number) => settingsOf(rows, timeoutMs);
+  const failedMinutes = async (reason: 'late' | 'split', since: number, limit: number): Promise<FailedMinutes[]> => {
+    const rows = await readRows(
+      clickhouse,
+      MinutesLeft,
+      statement`SELECT arrayMap(m -> toUnixTimestamp(m), arrayFilter(m -> m >= position, minutes)) AS minutes_s,
+         toUnixTimestamp64Milli(updated_at) AS ended_at
+       FROM replay_job FINAL
+       WHERE id >= ${firstJobIdAt(since)} AND kind = 'restate' AND reason = ${reason} AND state = 'failed'
+       ORDER BY id DESC LIMIT ${limit} ${settings(limit)}`,
+    );
+    return rows.map(({ minutes_s, ended_at }) => ({ minutes: minutes_s.map(s => s * 1_000), ended_at }));
+  };
   return {
     /**
      * Returns the hours from `since` on (epoch ms) whose reconciliations have all failed. The hour whose last attempt is
@@ -54,15 +75,12 @@ export function failedJobsOf(clickhouse: Reader, timeoutMs: number) {
      * were made from `since` on are considered.
      */
     async failedLateMinutes(since: number): Promise<number[]> {
-      const rows = await readRows(
-        clickhouse,
-        MinutesLeft,
-        statement`SELECT arrayMap(m -> toUnixTimestamp(m), arrayFilter(m -> m >= position, minutes)) AS minutes_s
-         FROM replay_job FINAL
-         WHERE id >= ${firstJobIdAt(since)} AND kind = 'restate' AND reason = 'late' AND state = 'failed'
-         ORDER BY id DESC LIMIT 100 ${settings(100)}`,
-      );
-      return rows.flatMap(row => row.minutes_s.map(s => s * 1_000));
+      return (await failedMinutes('late', since, 100)).flatMap(({ minutes }) => minutes);
+    },
+
+    /** Returns the same of the latest failed restatements of split ads. */
+    async failedSplitMinutes(since: number): Promise<FailedMinutes[]> {
+      return await failedMinutes('split', since, 1_000);
     },
 
     /**

@@ -73,8 +73,8 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs, now = Date.n
     },
 
     /**
-     * Returns queued and running jobs: first restatements of late clicks, then other jobs that the pipeline starts
-     * itself, then jobs that people have asked for, and the oldest of each first. So no number of other jobs hides the
+     * Returns queued and running jobs: first restatements of late clicks and of split ads, then other jobs that the
+     * pipeline starts itself, then jobs that people have asked for, and the oldest of each first. So no number of other jobs hides the
      * jobs that must not wait.
      *
      * A job that has waited longer than raw clicks are kept, and longer than it takes to mark it as failed, is left as
@@ -83,7 +83,7 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs, now = Date.n
     async open(limit: number): Promise<Job[]> {
       return await jobs(
         sql`id >= ${firstJobIdAt(now() - openForMs)} AND ${isOpen}`,
-        sql`reason = 'late' DESC, reason IN ('hourly', 'reconcile') DESC, created_at, id`,
+        sql`reason IN ('late', 'split') DESC, reason IN ('hourly', 'reconcile') DESC, created_at, id`,
         limit,
       );
     },

@@ -8,7 +8,7 @@ export type JobKind = (typeof jobKinds)[number];
 export const jobStates = ['queued', 'running', 'done', 'failed', 'cancelled'] as const;
 export type JobState = (typeof jobStates)[number];
 /** The reasons of restatements and replays, and of reconciliations. */
-export const jobReasons = ['late', 'replay', 'reconcile', 'hourly', 'asked', 'rules'] as const;
+export const jobReasons = ['late', 'split', 'replay', 'reconcile', 'hourly', 'asked', 'rules'] as const;
 
 /** Times are epoch ms. */
 export interface Job {

@@ -71,7 +71,7 @@ describe('a comparison with the previous range', () => {
     const previous = { from: '2025-11-22T08:00:00.000Z', to: '2025-11-22T08:01:00.000Z', state: 'final' };
     expect(one).toMatchObject({ count: 2, previous: { ...previous, count: 1, duplicates: 0, late: 0 } });
     const top = (await store.get(`/v1/ads/popular_ads?${minute}`)).body;
-    expect(top.previous).toEqual({ ...previous, pending_late: 0 });
+    expect(top.previous).toEqual({ ...previous, pending_late: 0, pending_split: 0 });
     expect(top.ads).toEqual([
       { ...allValid({ rank: 1, ad_id: 'a', count: 2 }), previous: allValid({ rank: 2, count: 1 }) },
       { ...allValid({ rank: 2, ad_id: 'b', count: 1 }), previous: allValid({ rank: 1, count: 3 }) },
@@ -105,12 +105,12 @@ describe('a time zone', () => {
         {
           start: '2025-11-20T18:30:00.000Z',
           ...own({ count: 1, duplicates: 0, late: first.late }),
-          ...{ state: 'final', pending_late: 0 },
+          ...{ state: 'final', pending_late: 0, pending_split: 0 },
         },
         {
           start: '2025-11-21T18:30:00.000Z',
           ...own({ count: 2, duplicates: 0, late: second.late }),
-          ...{ state: 'provisional', pending_late: 0 },
+          ...{ state: 'provisional', pending_late: 0, pending_split: 0 },
         },
       ]);
     }

@@ -278,7 +278,7 @@ describe('a list as CSV or NDJSON', () => {
     });
     const at = new Date(now - 15_000).toISOString();
     expect(body).toBe(
-      'rank,ad_id,count,gross,net,invalid,state,pending_late,watermark\n' +
+      'rank,ad_id,count,gross,net,invalid,state,pending_late,pending_split,watermark\n' +
         `1,"a",8,8,8,0,"final",0,"${at}"\n2,"b",4,4,4,0,"final",0,"${at}"\n`,
     );
   });
@@ -303,7 +303,7 @@ describe('a list as CSV or NDJSON', () => {
   it('has its header line even without rows, and stays JSON by default', async () => {
     const path = `/v1/ads/a/restatements?${range}`;
     expect((await ask(path, 'text/csv')).body).toBe(
-      'ad_id,minute,country,revision,job,reason,before,after,before_net,after_net,at\n',
+      'ad_id,minute,country,revision,job,reason,before,after,before_net,after_net,before_rules,after_rules,at\n',
     );
     expect(JSON.parse((await ask(path)).body).restatements).toEqual([]);
   });

@@ -61,6 +61,7 @@ describe('user_id and ip', () => {
       source: 'raw',
       state: 'final',
       pending_late: 0,
+      pending_split: 0,
       watermark: '2025-11-22T08:03:05.000Z',
     });
     expect(await count('ip=203.0.113.7')).toMatchObject({ count: 2, ip: '203.0.113.7' });

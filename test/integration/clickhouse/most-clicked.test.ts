@@ -91,6 +91,7 @@ describe('GET /v1/ads/most_clicked', () => {
       ...{
         state: 'final',
         pending_late: 0,
+        pending_split: 0,
         watermark: '2026-11-21T14:07:00.000Z',
         source: 'computed',
         ads: truth(5, 5),

@@ -116,6 +116,7 @@ describe('GET /v1/ads/{ad_id}/aggregated_count', () => {
         source: 'counts',
         state: 'provisional',
         pending_late: 0,
+        pending_split: 0,
         watermark: '2025-11-22T08:03:00.000Z',
       },
     });
@@ -151,6 +152,7 @@ describe('GET /v1/ads/popular_ads', () => {
       source: 'counts',
       state: 'provisional',
       pending_late: 0,
+      pending_split: 0,
       watermark: '2025-11-22T08:03:00.000Z',
       ads: [
         allValid({ rank: 1, ad_id: 'c', count: 9 }),
@@ -181,30 +183,35 @@ describe('GET /v1/ads/{ad_id}/series', () => {
         ...allValid({ count: 0, duplicates: 0, late: 0 }),
         state: 'final',
         pending_late: 0,
+        pending_split: 0,
       },
       {
         start: '2025-11-22T08:00:00.000Z',
         ...allValid({ count: 5, duplicates: 1, late: 0 }),
         state: 'final',
         pending_late: 0,
+        pending_split: 0,
       },
       {
         start: '2025-11-22T08:01:00.000Z',
         ...allValid({ count: 5, duplicates: 0, late: 1 }),
         state: 'final',
         pending_late: 0,
+        pending_split: 0,
       },
       {
         start: '2025-11-22T08:02:00.000Z',
         ...allValid({ count: 7, duplicates: 0, late: 0 }),
         state: 'provisional',
         pending_late: 0,
+        pending_split: 0,
       },
       {
         start: '2025-11-22T08:03:00.000Z',
         ...allValid({ count: 0, duplicates: 0, late: 0 }),
         state: 'provisional',
         pending_late: 0,
+        pending_split: 0,
       },
     ]);
   });
@@ -236,12 +243,14 @@ describe('GET /v1/ads/series', () => {
             ...allValid({ count: 5, duplicates: 0, late: 1 }),
             state: 'final',
             pending_late: 0,
+            pending_split: 0,
           },
           {
             start: '2025-11-22T08:02:00.000Z',
             ...allValid({ count: 23, duplicates: 0, late: 0 }),
             state: 'provisional',
             pending_late: 0,
+            pending_split: 0,
           },
         ],
       },
@@ -274,6 +283,7 @@ describe('GET /v1/ads/series', () => {
       ...allValid({ count: 5, duplicates: 1, late: 0 }),
       state: 'final',
       pending_late: 0,
+      pending_split: 0,
     });
   });
 });
@@ -288,6 +298,7 @@ describe('GET /v1/ads/countries', () => {
       source: 'counts',
       state: 'provisional',
       pending_late: 0,
+      pending_split: 0,
       watermark: '2025-11-22T08:03:00.000Z',
       countries: [
         { country: 'DE', ...allValid({ count: 19, duplicates: 0, late: 0 }) },

@@ -6,6 +6,7 @@ import { createPipelineMetrics } from '../../../query-api/answers/pipeline-metri
 import type { CountedLog, SinkPosition } from '../../../query-api/log/counted-log.ts';
 import { patientLog } from '../../../query-api/log/patient-log.ts';
 import { type LateClicks, lateClicksOf } from '../../../query-api/store/late-clicks.ts';
+import { type SplitReading, splitClicksOf } from '../../../query-api/store/split-clicks.ts';
 
 const now = 1_763_800_000_000;
 const progress = (partition: number, fields: Partial<Progress> = {}): Progress => ({
@@ -44,6 +45,7 @@ function setUp(
   disks: () => Promise<readonly Disk[]> = someDisk,
   writtenOff: () => Promise<Map<number, number>> = async () => new Map(),
   lateClicks: () => Promise<LateClicks> = async () => lateClicksOf([]),
+  splitClicks: SplitReading = async () => splitClicksOf([]),
 ) {
   let time = now;
   const countedLog: CountedLog = {
@@ -56,6 +58,7 @@ function setUp(
     clickhouse: { disks },
     countedLog: patientLog(countedLog, () => time),
     lateClicks,
+    splitClicks,
     now: () => time,
   });
   return {
@@ -89,6 +92,27 @@ describe('waiting late clicks', () => {
     expect(await told(async () => lateClicksOf(waiting))).toEqual(['2', '6', `${(now - 9_000) / 1_000}`]);
     expect(await told(away)).toEqual([undefined, undefined, undefined]);
     expect(await told(async () => lateClicksOf([]))).toEqual(['0', '0', '0']);
+  });
+});
+
+describe('minutes of split ads that wait', () => {
+  const told = async (splitClicks: SplitReading) => {
+    const { scrape } = setUp({}, undefined, undefined, undefined, undefined, splitClicks);
+    await scrape();
+    const lines = (await registry.metrics()).split('\n');
+    const names = ['split_minutes', 'split_minutes_since_timestamp_seconds'];
+    return names.map(name => lines.find(line => line.startsWith(`adclicks_${name} `))?.split(' ')[1]);
+  };
+
+  it('are exported with the oldest of them, and are absent when they are unknown', async () => {
+    const rows = [
+      { minute: 60_000, ad_id: 'a', clicks: 3 },
+      { minute: 60_000, ad_id: 'b', clicks: 1 },
+      { minute: 180_000, ad_id: 'a', clicks: 2 },
+    ];
+    expect(await told(async () => splitClicksOf(rows))).toEqual(['2', '60']);
+    expect(await told(away)).toEqual([undefined, undefined]);
+    expect(await told(async () => splitClicksOf([]))).toEqual(['0', '0']);
   });
 });
 

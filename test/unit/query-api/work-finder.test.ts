@@ -3,16 +3,18 @@ import { describe, expect, it } from 'vitest';
 import { createWorkFinder } from '../../../query-api/jobs/runner/work-finder.ts';
 import { type Job, newJob } from '../../../query-api/store/jobs/job.ts';
 import type { LateMinute } from '../../../query-api/store/jobs/late-minute-rows.ts';
+import { splitClicksOf } from '../../../query-api/store/split-clicks.ts';
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 const now = 500_000 * hourMs;
 
 /** A finder over jobs in memory, with the rules of the store for what is due. */
-function world({ repairs = false, due = [] as LateMinute[], minutesPerJob = 100 } = {}) {
+function world({ repairs = false, due = [] as LateMinute[], split = [] as number[], minutesPerJob = 100 } = {}) {
   const jobs = new Map<string, Job>();
   const taken: LateMinute[] = [];
-  const state = { at: now, due };
+  const state = { at: now, due, split };
+  const asked: (number | null)[] = [];
   const all = () => [...jobs.values()];
   const attemptsOf = (of: readonly Job[]) => ({
     attempts: of.length,
@@ -37,6 +39,10 @@ function world({ repairs = false, due = [] as LateMinute[], minutesPerJob = 100 
       all()
         .filter(({ reason, state: how }) => reason === 'late' && how === 'failed')
         .flatMap(job => job.minutes.filter(minute => minute >= job.position)),
+    failedSplitMinutes: async () =>
+      all()
+        .filter(({ reason, state: how }) => reason === 'split' && how === 'failed')
+        .map(job => ({ minutes: job.minutes.filter(minute => minute >= job.position), ended_at: job.updatedAt })),
     unrepaired: async () =>
       all()
         .filter(job => job.kind === 'reconcile' && job.state === 'done' && job.cellsChanged > 0)
@@ -57,9 +63,13 @@ function world({ repairs = false, due = [] as LateMinute[], minutesPerJob = 100 
     },
   };
   const lateQueue = { next: async (of: readonly LateMinute[]) => of.slice(0, minutesPerJob) };
+  const splitClicks = async (finalUntil: number | null) => {
+    asked.push(finalUntil);
+    return splitClicksOf(state.split.map(minute => ({ minute, ad_id: 'a', clicks: 1 })));
+  };
   const newFinder = () =>
     createWorkFinder({
-      ...{ store, lateMinutes, lateQueue, repairs, scanMs: 0 },
+      ...{ store, lateMinutes, lateQueue, splitClicks, repairs, scanMs: 0 },
       now: () => state.at,
       log: pino({ level: 'silent' }),
     });
@@ -70,6 +80,7 @@ function world({ repairs = false, due = [] as LateMinute[], minutesPerJob = 100 
     /** The first look of a new process, in the hour that ends with `now`. */
     begin: () => find({ finalUntil: now - 10 * minuteMs, quarantined: 0 }, []),
     jobs: all,
+    asked,
     taken,
     restart() {
       find = newFinder();
@@ -256,5 +267,80 @@ describe('late minutes', () => {
     Object.assign(w.store, { lastHourly: away, unrepaired: away });
     await expect(w.look()).rejects.toThrow('too slow');
     expect(lateOf(w.jobs()).length).toBe(1);
+  });
+});
+
+describe('minutes of split ads', () => {
+  const split = Array.from({ length: 70 }, (_, i) => now - (100 - i) * minuteMs);
+  const splitOf = (jobs: readonly Job[]) => jobs.filter(({ reason }) => reason === 'split');
+
+  /** Runs the open job: what it has recounted does not wait any more. */
+  function run(w: ReturnType<typeof world>, bad?: number) {
+    const job = w.jobs().find(({ kind, state }) => kind === 'restate' && state === 'queued');
+    if (job === undefined) return false;
+    const position = bad !== undefined && job.minutes.includes(bad) ? bad : job.to;
+    w.state.split = w.state.split.filter(minute => !(job.minutes.includes(minute) && minute < position));
+    w.end(job, { state: position === bad ? 'failed' : 'done', position });
+    return true;
+  }
+
+  it('are restated by limited jobs, the oldest first, each once, also after a restart', async () => {
+    const w = world({ split });
+    for (let i = 0; i < 4; i++) {
+      await w.look();
+      w.restart();
+      await w.look();
+      run(w);
+    }
+    expect(splitOf(w.jobs()).map(job => job.minutes)).toEqual([
+      split.slice(0, 30),
+      split.slice(30, 60),
+      split.slice(60),
+    ]);
+    const [first] = splitOf(w.jobs());
+    expect(first).toMatchObject({ kind: 'restate', apply: true, from: split[0], to: (split[29] ?? 0) + minuteMs });
+  });
+
+  it('are asked for up to where counts are final', async () => {
+    const w = world({ split });
+    await w.look(now - 7);
+    expect(w.asked).toEqual([now - 7]);
+  });
+
+  it('are not in a job for late clicks at the same time, and neither waits for ever for the other', async () => {
+    const late = (i: number) => ({ day: 20_000, minute: now - (300 - i) * minuteMs, lines: 1 });
+    const w = world({ split, due: [late(0)] });
+    const reasons: string[] = [];
+    for (let i = 0; i < 6; i++) {
+      await w.look();
+      await w.look();
+      const open = w.jobs().filter(({ kind, state }) => kind === 'restate' && state === 'queued');
+      expect(open.length).toBeLessThanOrEqual(1);
+      if (open[0]) reasons.push(open[0].reason);
+      run(w);
+      w.state.due = [late(i + 1)];
+    }
+    expect(reasons.filter(reason => reason === 'split').length).toBe(3);
+    expect(w.state.split).toEqual([]);
+  });
+
+  it('of a job that has failed wait for a pause, and the one that cannot be recounted delays no other', async () => {
+    const bad = split[3] ?? 0;
+    const w = world({ split });
+    await w.look();
+    run(w, bad);
+    w.state.at += 600_000 - 1;
+    await w.look(now);
+    // Those that the failed job has not reached are held, and the others are not.
+    expect(splitOf(w.jobs())[1]?.minutes).toEqual(split.slice(30, 60));
+    for (let i = 0; i < 40; i++) {
+      run(w, bad);
+      w.state.at += 60_000;
+      await w.look(now);
+    }
+    expect(w.state.split).toEqual([bad]);
+    const alone = splitOf(w.jobs()).filter(({ minutes }) => minutes.includes(bad) && minutes.length === 1);
+    expect(alone.length).toBeGreaterThan(1);
+    expect(alone.length).toBeLessThan(6);
   });
 });

@@ -85,6 +85,7 @@ describe('text for people', () => {
     ...from,
     state: 'final' as const,
     pending_late: 0,
+    pending_split: 0,
     watermark,
     ads: [{ rank: 1, ad_id: 'ad-42', count: 1234, gross: 1300, net: 1234, invalid: 60 }],
   };
@@ -113,6 +114,7 @@ describe('text for people', () => {
       ...{ count: 5, duplicates: 2, late: 1, gross: 11, net: 5, invalid: 4 },
       state: 'restated' as const,
       pending_late: 0,
+      pending_split: 0,
       watermark,
     };
     const waiting = { ...count, ad_id: 'ad-b', state: 'final' as const, pending_late: 3 };
@@ -122,6 +124,9 @@ describe('text for people', () => {
         'a       5     11        4           2     1  restated\n' +
         'ad-b    5     11        4           2     1  final  3 late clicks wait\n',
     );
+    const split = (pending_split: number | null) => countsText([{ ...waiting, pending_split }], bare);
+    expect(split(1_200)).toContain('3 late clicks wait  at most 1200 clicks of split ads may become invalid\n');
+    expect(split(null)).toContain('3 late clicks wait  not known which ads were split\n');
     const why = { invalid_by: { known_bot: 3, double_click: 1 }, rules: { lowest: 2, highest: 3 } };
     expect(countsText([{ ...count, ...why }], bare)).toContain('known_bot 3, double_click 1 (rules 2 to 3)\n');
     const gross = countsText([{ ...count, clicks: 'gross', count: 11 }], bare).split('\n');
@@ -134,12 +139,12 @@ describe('text for people', () => {
   });
 
   it('shows a series with its ads side by side, and the sum', () => {
-    const told = { state: 'provisional' as const, pending_late: 0 };
+    const told = { state: 'provisional' as const, pending_late: 0, pending_split: 0 };
     const counts = allValid({ count: 7, duplicates: 0, late: 0 });
     const point = { start: minute.from, ...counts, ...told };
     const series = [
       { ad_id: 'a', ...counts, points: [point] },
-      { ad_id: 'b', ...counts, points: [{ ...point, count: 0, pending_late: 2 }] },
+      { ad_id: 'b', ...counts, points: [{ ...point, count: 0, pending_late: 2, pending_split: 5 }] },
     ];
     const text = seriesText(
       { ...minute, source: 'counts', granularity: 'minute', ...told, pending_late: 2, watermark, series },
@@ -148,7 +153,7 @@ describe('text for people', () => {
     expect(text).toMatch(/^[^\n]* provisional {2}2 late clicks wait/);
     expect(text.split('\n').slice(1)).toEqual([
       'minute                a  b  state',
-      '2025-11-22T08:26:00Z  7  0  provisional  2 late clicks wait',
+      '2025-11-22T08:26:00Z  7  0  provisional  2 late clicks wait  at most 5 clicks of split ads may become invalid',
       'total                 7  7  provisional',
       '',
     ]);
@@ -184,6 +189,7 @@ describe('text for people', () => {
       ...{ watermark, watermark_age_ms: 3_200, final_until: minute.to, partitions: [partition] },
       conservation: { ...sums, unread_records: 5, balanced: true, uncounted: 0, rows },
       pending_late: { clicks: 0, minutes: 0, since: null },
+      pending_split: { clicks: 0, minutes: 0, since: null },
       late: { clicks: 0, minutes: 0, since: null },
       hot_ads: [{ ad_id: 'ad-hot', from: minute.from, until: minute.to, partitions: 4 }],
       ...{ nodes: [], replicas: null },
@@ -198,6 +204,7 @@ describe('text for people', () => {
     expect(text).toContain('11 gross = 2 duplicates + 3 invalid + 6 net');
     expect(text).toContain('10 - 0 missing + 2 without acknowledgement = 12 received  none missing');
     expect(text).toContain('none waits for a restatement');
+    expect(text).toContain('no minute waits for a restatement');
     expect(text).toContain('run by a:8084 since 2025-11-22T08:26:00Z');
     const lost = { acknowledged: 14, missing: 4, written_off: 1, uncounted: 6 };
     const late = { clicks: 7, minutes: 2, since: minute.from };
@@ -209,6 +216,7 @@ describe('text for people', () => {
     const bad = statusText(
       {
         ...{ ...status, conservation: wrong, pending_late: late, hot_ads: null, job_runner: silent, quarantine: {} },
+        pending_split: { clicks: 9, minutes: 1, since: minute.from },
         partitions: [{ ...partition, stalled_since: minute.from }],
       },
       bare,
@@ -218,6 +226,7 @@ describe('text for people', () => {
       '14 - 4 missing + 2 without acknowledgement = 12 received  4 MISSING (1 written off)',
       '3 lines DIFFER',
       '7 clicks of 2 minutes wait for a restatement; the oldest arrived at 2025-11-22T08:26:00Z  6 NOT COUNTED',
+      '1 minute waits for a restatement, in which at most 9 clicks more can be invalid; the oldest is 2025-11-22T08:26:00Z',
       'NOBODY runs them: a:8084 was last seen at 2025-11-22T08:27:00Z',
       'Kafka does not answer',
       'NOT COUNTED: partition 0 since 2025-11-22T08:26:00Z',
@@ -311,7 +320,7 @@ ad_1             8            6      -2  -0.50
 
   it('shows a live event as one line, and each restatement as another', () => {
     const ads = [allValid({ rank: 1, ad_id: 'a', count: 5 })];
-    const top = { start: minute.from, state: 'provisional' as const, pending_late: 0, ads };
+    const top = { start: minute.from, state: 'provisional' as const, pending_late: 0, pending_split: 0, ads };
     const change = {
       ...{
         minute: minute.from,
@@ -322,7 +331,7 @@ ad_1             8            6      -2  -0.50
         reason: 'late',
         before: 4,
         after: 5,
-        ...{ before_net: 1, after_net: 2 },
+        ...{ before_net: 1, after_net: 2, before_rules: 0, after_rules: 0 },
       },
       at: watermark,
     };
@@ -341,7 +350,7 @@ ad_1             8            6      -2  -0.50
         clicks_per_second: 2.4,
         totals: { received: 1, counted: 1, duplicates: 0, quarantined: 0, ...{ gross: 1, invalid: 0, net: 1 } },
       },
-      ...{ pending_late: 0, minutes: [], current: top, last: top, changes: [change] },
+      ...{ pending_late: 0, pending_split: 0, minutes: [], current: top, last: top, changes: [change] },
     };
     expect(liveText(event, bare)).toBe(
       '2025-11-22T08:29:31.204Z  2/s  1 counted  0 unread  watermark age 900 ms  top a 5\n' +

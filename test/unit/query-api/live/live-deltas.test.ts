@@ -12,6 +12,8 @@ const restatement = (minute: number, revision = 1) => ({
   after: 2,
   before_net: 1,
   after_net: 2,
+  before_rules: 0,
+  after_rules: 0,
   at: minute + 200_000,
 });
 

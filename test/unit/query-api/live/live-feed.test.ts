@@ -12,9 +12,10 @@ const reading: LiveReading = {
   progress: [],
   restatements: [],
   pending_late: 0,
+  pending_split: 0,
   minutes: [],
-  current: { start: '', state: 'provisional', pending_late: 0, ads: [] },
-  last: { start: '', state: 'provisional', pending_late: 0, ads: [] },
+  current: { start: '', state: 'provisional', pending_late: 0, pending_split: 0, ads: [] },
+  last: { start: '', state: 'provisional', pending_late: 0, pending_split: 0, ads: [] },
 };
 
 let feed: LiveFeed | undefined;

@@ -16,9 +16,9 @@ const storeOf = (id: string | undefined) =>
 function open(maxTenants: number, lingerMs = 100) {
   feeds = createLiveFeeds({
     readOf: store => async () => ({
-      ...{ progress: [], restatements: [], pending_late: 0, minutes: [] },
-      current: { start: store.sight ?? 'all', state: 'provisional', pending_late: 0, ads: [] },
-      last: { start: '', state: 'provisional', pending_late: 0, ads: [] },
+      ...{ progress: [], restatements: [], pending_late: 0, pending_split: 0, minutes: [] },
+      current: { start: store.sight ?? 'all', state: 'provisional', pending_late: 0, pending_split: 0, ads: [] },
+      last: { start: '', state: 'provisional', pending_late: 0, pending_split: 0, ads: [] },
     }),
     ...{ logEnds: async () => new Map([[0, 7]]), now: Date.now, log: pino({ level: 'silent' }) },
     ...{ maxClients: 20, maxBufferBytes: 100_000, intervalMs: 30, maxTenants, lingerMs },
