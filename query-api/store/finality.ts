@@ -13,10 +13,14 @@
  * the number. `pending_late` beside it says that a restatement is coming, and how many clicks it can add at most
  * (`late-clicks.ts`). If such a range were provisional, a client that sends one late click each minute could keep the
  * totals of all ads from ever being final. It could also take back the word `final` after a bill was based on it. So
- * `final` or `restated` with `pending_late: 0` is complete, as far as the pipeline knows. With a higher `pending_late`
+ * `final` or `restated` with `pending_late: 0` lacks no click, as far as the pipeline knows. With a higher `pending_late`
  * it is what has been stated so far.
  *
- * Late clicks are also read BEFORE counts. A restatement that becomes visible in between is then in the count, and its
+ * Clicks of split ads to which caps were applied in each partition alone are told in the same way (`pending_split`, see
+ * `split-clicks.ts`): a restatement is coming, which can find at most so many more of them to be invalid. So a number is
+ * complete when both are 0.
+ *
+ * What waits is also read BEFORE counts. A restatement that becomes visible in between is then in the count, and its
  * clicks are reported as waiting for a moment too long. In the other order they could be in neither.
  */
 import type { Progress } from '../../aggregator/ad-minute.ts';

@@ -1,16 +1,26 @@
 /**
  * The rules of invalid clicks through all processes, on a real broker and a real ClickHouse: announced, counted by, tried
- * out, and applied by a replay.
+ * out, applied by a replay, and applied to the clicks of a split ad in all partitions together.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ClickHouse, openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
-import { ClickHouseConfig, loadConfig } from '../../infra/config.ts';
+import { ClickHouseConfig, KafkaConfig, loadConfig } from '../../infra/config.ts';
+import { createKafka } from '../../infra/kafka/client.ts';
+import { createProducer } from '../../infra/kafka/producer.ts';
+import { createLog } from '../../infra/log.ts';
+import { names } from '../../infra/topics.ts';
+import { splitPartitionOf } from '../../ingest/click.ts';
+import { hotAdTermsOf, ruleRecord } from '../../ingest/hot-ads/rule.ts';
+import type { ValidityRules } from '../../ingest/validity/rules.ts';
 import { adclicks } from '../support/adclicks.ts';
-import { startTestPipeline, type TestPipeline } from '../support/pipeline.ts';
+import { click } from '../support/clicks.ts';
+import { invalidOfCell, sumOf } from '../support/judged-clicks.ts';
+import { partitions, startTestPipeline, type TestPipeline } from '../support/pipeline.ts';
 import { eventually } from '../support/wait.ts';
 
 const minuteMs = 60_000;
 const ad = 'ad-ruled';
+const splitAd = 'ad-split';
 const person = { ad_id: ad, country: 'KR', user_id: 'u-1', ip: '203.0.113.7' };
 
 interface Version {
@@ -27,9 +37,9 @@ interface Job {
 
 let pipeline: TestPipeline;
 let clickhouse: ClickHouse;
-/** The first minute that is counted by version 1. */
+/** The first minute that is counted by version 1. In it, one ad is split. */
 let minute = 0;
-let rules: Record<string, unknown>;
+let rules: ValidityRules;
 
 beforeAll(async () => {
   pipeline = await startTestPipeline({
@@ -58,11 +68,11 @@ const cli = async (...args: readonly string[]) =>
 /** Asks the database itself, so that the test needs no answer of the API about counts. */
 const rowsOf = (query: string): Promise<Readonly<Record<string, unknown>>[]> => clickhouse.query(query, {});
 
-const counted = () =>
+const counted = (adId = ad) =>
   rowsOf(`SELECT sum(r.clicks) AS clicks, sum(r.invalid) AS invalid, sumMap(r.invalid_by) AS invalid_by,
     max(r.rules) AS rules, min(r.rules) AS lowest
     FROM (SELECT clicks, invalid, invalid_by, rules FROM ad_minute FINAL
-      WHERE ad_id = '${ad}' AND minute = toDateTime(${minute / 1_000}, 'UTC')) AS r`);
+      WHERE ad_id = '${adId}' AND minute = toDateTime(${minute / 1_000}, 'UTC')) AS r`);
 
 async function replayed(body: object): Promise<Job> {
   const range = { from: minute, to: minute + minuteMs };
@@ -81,10 +91,25 @@ async function replayed(body: object): Promise<Job> {
   );
 }
 
+/** As an ingest process announces it that has found the ad to be hot. */
+async function announceSplit(): Promise<void> {
+  const kafka = createKafka(loadConfig(KafkaConfig, pipeline.env), 'test', createLog('test', 'error'));
+  await using producer = createProducer(kafka, { acks: -1, timeoutMs: 10_000 });
+  const rule = { ruleId: `01K${'0'.repeat(23)}`, adId: splitAd, from: minute, until: minute + minuteMs };
+  await producer.send(names('').topic('hot-ads'), [ruleRecord(rule, hotAdTermsOf({ HOT_AD_NOTICE_MS: 30_000 }))]);
+}
+
+/** Of each of eleven users a double click, of which at most one half is valid. */
+const splitClicks = Array.from({ length: 22 }, (_, i) => ({
+  ...{ adId: splitAd, country: 'KR', eventId: `split-${i}`, userId: `u-${i % 11}`, ip: '203.0.113.9' },
+  ms: 4_000 + i,
+}));
+
 let serial = 0;
+/** Never two in a step of double clicks. */
 const clicks = (many: number, more: object = {}) =>
   Array.from({ length: many }, () => ({
-    ...{ ...person, event_id: `e-${++serial}`, clicked_at: minute + 30_000 + serial },
+    ...{ ...person, event_id: `e-${++serial}`, clicked_at: minute + 14_000 + serial * 2_000 },
     ...more,
   }));
 
@@ -92,8 +117,12 @@ describe('rules of invalid clicks', () => {
   it('are proposed and announced for a minute to come, and every minute before it has none', async () => {
     const proposed = await cli('rules', 'propose');
     expect(proposed.code).toBe(0);
-    const off = { ...JSON.parse(proposed.stdout), double_click_seconds: 0, missing_field: false };
-    rules = { ...off, user_clicks_per_minute: 2 };
+    rules = {
+      ...JSON.parse(proposed.stdout),
+      double_click_seconds: 2,
+      missing_field: false,
+      user_clicks_per_minute: 2,
+    };
     const { soonest_from } = await pipeline.get<{ soonest_from: string }>('/v1/rules');
     minute = Date.parse(soonest_from) + minuteMs;
     expect(await send('/v1/rules', { rules, from: minute - 3 * minuteMs, note: 'too soon' })).toMatchObject({
@@ -103,6 +132,7 @@ describe('rules of invalid clicks', () => {
       status: 201,
       body: { version: 1, state: 'announced' },
     });
+    await announceSplit();
     await pipeline.post([{ ...person, event_id: 'before', clicked_at: Date.now() }]);
     await eventually('a count by no rules', async () => {
       const [row] = await rowsOf(
@@ -115,12 +145,52 @@ describe('rules of invalid clicks', () => {
   it('count what is invalid by reason from that minute on', async () => {
     await eventually('the minute has begun', async () => Date.now() > minute + 32_000, 240_000);
     const other = { user_id: 'u-2', ip: '203.0.113.8' };
-    const { status, body } = await pipeline.post([...clicks(5), ...clicks(1, other)]);
+    const ofSplitAd = splitClicks.map(({ adId, eventId, userId, ms, ...same }) => ({
+      ...{ ...same, ad_id: adId, event_id: eventId, user_id: userId, clicked_at: minute + ms },
+    }));
+    const { status, body } = await pipeline.post([...clicks(5), ...clicks(1, other), ...ofSplitAd]);
     expect([status, body['rejected']]).toEqual([202, []]);
     await eventually('counts', async () => (await counted())[0]?.['clicks'] === 6, 60_000);
     expect(await counted()).toEqual([{ clicks: 6, invalid: 3, invalid_by: { user_velocity: 3 }, rules: 1, lowest: 1 }]);
     const { versions } = await pipeline.get<{ versions: Version[] }>('/v1/rules');
     expect(versions).toMatchObject([{ version: 1, state: 'in_force' }]);
+  });
+
+  it('apply to the clicks of a split ad in all partitions together once their minute is final', async () => {
+    const expected = splitClicks.map(({ ms, ...same }) => click({ ...same, clickedAt: minute + ms }));
+    const invalid_by = invalidOfCell(expected, rules);
+    const [invalid, total] = [sumOf(invalid_by), expected.length];
+    expect([invalid_by, new Set(expected.map(({ eventId }) => splitPartitionOf(eventId, partitions))).size]).toEqual([
+      { double_click: 11 },
+      partitions,
+    ]);
+    const path = `/v1/ads/${splitAd}`;
+    const range = `from=${minute}&to=${minute + minuteMs}`;
+    interface Answer {
+      readonly state: string;
+      readonly net: number;
+      readonly pending_split: number;
+    }
+    const answers: Answer[] = [];
+    await eventually('restated', async () => {
+      const answer = await pipeline.get<Answer>(`${path}/aggregated_count?${range}`);
+      answers.push(answer);
+      return answer.state === 'restated';
+    });
+    expect(answers.at(-1)).toMatchObject({ gross: total, net: total - invalid, invalid, pending_split: 0 });
+    // At no moment has a number been called final that was not the last one, without a word about it.
+    const complete = answers.filter(({ state, pending_split }) => state !== 'provisional' && pending_split === 0);
+    expect(new Set(complete.map(({ net }) => net))).toEqual(new Set([total - invalid]));
+    expect(await counted(splitAd)).toEqual([{ clicks: total, invalid, invalid_by, rules: 1, lowest: 1 }]);
+    const { restatements } = await pipeline.get<{ restatements: Record<string, unknown>[] }>(
+      `${path}/restatements?${range}`,
+    );
+    expect(restatements).toMatchObject([
+      { reason: 'split', before: total, after: total, after_net: total - invalid, before_rules: 1, after_rules: 1 },
+    ]);
+    // The stream had let more through: some of the two clicks of a user were in different partitions.
+    expect(restatements[0]?.['before_net']).toBeGreaterThan(total - invalid);
+    expect(await rowsOf('SELECT count() AS n FROM recounted_minute FINAL')).toEqual([{ n: 1 }]);
   });
 
   it('can be tried out on counted minutes, in valid clicks and in money, and nothing is changed', async () => {
@@ -143,7 +213,7 @@ describe('rules of invalid clicks', () => {
       by_ad: [{ ad_id: ad, cells: 1, ...all }],
     });
     expect((await counted())[0]).toMatchObject({ invalid: 3, rules: 1 });
-    expect(await rowsOf('SELECT count() AS n FROM restatement')).toEqual([{ n: 0 }]);
+    expect(await rowsOf(`SELECT count() AS n FROM restatement WHERE ad_id = '${ad}'`)).toEqual([{ n: 0 }]);
     const range = { from: minute, to: minute + minuteMs };
     expect(await send('/v1/replays', { ...range, draft_rules, apply: true })).toMatchObject({ status: 400 });
   });
@@ -159,7 +229,7 @@ describe('rules of invalid clicks', () => {
     expect(await counted()).toEqual([{ clicks: 6, invalid: 4, invalid_by: { user_velocity: 4 }, rules: 2, lowest: 2 }]);
     expect(
       await rowsOf(
-        'SELECT ad_id, reason, before, after, before_rules, after_rules FROM restatement FINAL ORDER BY ad_id',
+        `SELECT ad_id, reason, before, after, before_rules, after_rules FROM restatement FINAL WHERE ad_id = '${ad}'`,
       ),
     ).toEqual([{ ad_id: ad, reason: 'rules', before: 6, after: 6, before_rules: 1, after_rules: 2 }]);
   });

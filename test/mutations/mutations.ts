@@ -4314,6 +4314,89 @@ export const mutations: readonly Mutation[] = [
     integration: 'test/integration/clickhouse/conservation.test.ts',
     edits: [['judged.invalid, 0), stated', '0, 0), stated']],
   },
+  {
+    name: 'split-minutes-never-found',
+    bug: 'no minute of a split ad is ever found to wait: each partition has applied the caps by itself, and that stays so',
+    file: 'query-api/store/split-clicks.ts',
+    integration: 'test/integration/clickhouse/split-clicks.test.ts',
+    edits: [['HAVING at_most > 0', 'HAVING at_most < 0']],
+  },
+  {
+    name: 'split-minutes-found-for-ever',
+    bug: 'a minute of a split ad waits although it was recounted: it is recounted again and again',
+    file: 'query-api/store/split-clicks.ts',
+    integration: 'test/integration/clickhouse/split-clicks.test.ts',
+    edits: [['rows = rows.filter(({ minute }) => !recounted.has(minute));', '']],
+  },
+  {
+    name: 'split-minutes-recounted-after-restart',
+    bug: 'whoever runs the jobs next does not see which minutes of split ads were recounted, and recounts all of them',
+    file: 'query-api/store/split-clicks.ts',
+    integration: 'test/integration/clickhouse/split-clicks.test.ts',
+    edits: [
+      ['fresh.filter(minute => !recounted.has(minute))', 'fresh'],
+      [
+        'minute NOT IN (SELECT minute FROM recounted_minute WHERE',
+        'minute NOT IN (SELECT minute FROM recounted_minute WHERE 0 AND',
+      ],
+    ],
+  },
+  {
+    name: 'split-minutes-found-before-they-are-final',
+    bug: 'minutes of split ads are recounted while clicks of them still come in',
+    file: 'query-api/store/split-clicks.ts',
+    integration: 'test/integration/clickhouse/split-clicks.test.ts',
+    edits: [
+      ['const final = floorMinute(finalUntil ?? 0);', 'const final = floorMinute(finalUntil === 0 ? 0 : now());'],
+    ],
+  },
+  {
+    name: 'split-minutes-of-rules-without-caps',
+    bug: 'minutes of split ads are recounted although no rules with caps were in force, so that nothing can change',
+    file: 'query-api/store/split-minutes.ts',
+    unit: 'test/unit/query-api/split-minutes.test.ts',
+    edits: [['.filter(({ from }) => hasCaps(versionAt(versions, from).rules))', '']],
+  },
+  {
+    name: 'split-minutes-of-unread-rules',
+    bug: 'an answer says that nothing waits in a minute of which the process has not heard which ads were split',
+    file: 'query-api/store/split-clicks.ts',
+    integration: 'test/integration/clickhouse/split-clicks.test.ts',
+    edits: [['{ from: wanted, to: final }', '{ from: final, to: final }']],
+  },
+  {
+    name: 'split-minutes-judged-by-the-newest-rules',
+    bug: 'the recount of a split ad judges by the newest version of the rules, instead of that of the minute',
+    file: 'query-api/jobs/recount/rules-replay.ts',
+    integration: 'test/integration/clickhouse/split-minutes.test.ts',
+    edits: [
+      [
+        'if (replay === undefined) return rules;',
+        "if (replay === undefined) return job.reason === 'split' ? { ...rules, instead: versions.at(-1)! } : rules;",
+      ],
+    ],
+  },
+  {
+    name: 'split-job-fails-without-pause',
+    bug: 'a minute of a split ad that cannot be recounted is tried again at once, all the time',
+    file: 'query-api/jobs/restate/split-finder.ts',
+    unit: 'test/unit/query-api/work-finder.test.ts',
+    edits: [['<= now() - pauseMs', '<= now()']],
+  },
+  {
+    name: 'split-waits-for-late',
+    bug: 'minutes of split ads are looked for only when no late minute is due, so late clicks of anybody delay them for ever',
+    file: 'query-api/jobs/runner/work-finder.ts',
+    unit: 'test/unit/query-api/work-finder.test.ts',
+    edits: [['if (isSplitFirst) finders.reverse();', '']],
+  },
+  {
+    name: 'split-answer-is-cached',
+    bug: 'an answer may be cached although clicks of a split ad wait: the old number is shown after the restatement',
+    file: 'query-api/http/parameters.ts',
+    unit: 'test/unit/query-api/stated-answer.test.ts',
+    edits: [['pending_split === 0 &&', '']],
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {
