@@ -216,7 +216,9 @@ describe('a number', () => {
     };
     await eventually('the exact count', () => exact(page, 'count'));
     const [head, ...chart] = await file('Clicks');
-    expect(head).toBe('from,to,net,gross,invalid,duplicates,late,state,late clicks waiting');
+    expect(head).toBe(
+      'from,to,net,gross,invalid,duplicates,late,state,late clicks waiting,clicks of split ads waiting',
+    );
     expect(chart).toHaveLength(360);
     const sum = chart.reduce((all, line) => all + Number(line.split(',')[2]), 0);
     const count = await exact(page, 'count');

@@ -279,7 +279,7 @@ describe('a list as CSV or NDJSON', () => {
     const at = new Date(now - 15_000).toISOString();
     expect(body).toBe(
       'rank,ad_id,count,gross,net,invalid,state,pending_late,pending_split,watermark\n' +
-        `1,"a",8,8,8,0,"final",0,"${at}"\n2,"b",4,4,4,0,"final",0,"${at}"\n`,
+        `1,"a",8,8,8,0,"final",0,0,"${at}"\n2,"b",4,4,4,0,"final",0,0,"${at}"\n`,
     );
   });
 

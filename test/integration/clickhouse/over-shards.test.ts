@@ -2,9 +2,11 @@
 
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { judgedColumns } from '../../../aggregator/ad-minute.ts';
 import type { CellChange } from '../../../aggregator/restatement.ts';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { onlyAds } from '../../../infra/clickhouse/only-ads.ts';
+import { recommendedRules } from '../../../ingest/validity/rules.ts';
 import { createUncountedCheck } from '../../../query-api/jobs/conservation/uncounted-clicks.ts';
 import { createRestater } from '../../../query-api/jobs/recount/apply-changes.ts';
 import { createLateMinutes } from '../../../query-api/jobs/restate/late-minutes.ts';
@@ -17,9 +19,11 @@ import { createQuarantineQueries } from '../../../query-api/store/quarantine.ts'
 import { createRawQueries } from '../../../query-api/store/raw-counts.ts';
 import { createBlockDirectory } from '../../../query-api/store/rollup/block-directory.ts';
 import { createTopQueries } from '../../../query-api/store/rollup/top-lists.ts';
+import { createSplitClicks } from '../../../query-api/store/split-clicks.ts';
+import type { SplitRules } from '../../../query-api/store/split-minutes.ts';
 import { SeededRandom } from '../../simulation/seeded-random.ts';
 import { click } from '../../support/clicks.ts';
-import { countsOf } from '../../support/counted-clicks.ts';
+import { countsOf, judgedLinesOf } from '../../support/counted-clicks.ts';
 import { noneInvalid } from '../../support/log-into.ts';
 import {
   logPartitions,
@@ -369,6 +373,47 @@ describe('over two shards', () => {
     expect(shards?.body).toMatchObject({ state: 'restated' });
     expect(shards?.body).not.toEqual(before?.body);
     expect(JSON.parse((await waiting).body)).toEqual(shards?.body);
+  });
+
+  it('clicks of a split ad wait whose partitions are in different shards, until its minute is recounted', async () => {
+    const minute = start + 30 * minuteMs;
+    const rule = { ruleId: '0'.repeat(26), adId: 'split-1', from: start, until: start + minutes * minuteMs };
+    const version = { version: 4, rules: recommendedRules, from: start, holds: true, announcedAt: 0 };
+    const splitRules: SplitRules = {
+      rules: [rule],
+      versions: [{ ...version, ruleId: rule.ruleId, note: '', by: '' }],
+      rulesKnownUntil: now,
+    };
+    const cell = {
+      minute: minute / 1_000,
+      ad_id: 'split-1',
+      country: 'KR',
+      version: 9,
+      duplicates: 0,
+      late: 0,
+      rules: 4,
+    };
+    const rows = [9, 5].map((clicks, partition) => ({
+      ...cell,
+      partition,
+      clicks,
+      invalid: 2,
+      invalid_by: { double_click: 2 },
+    }));
+    for (const [shard, node] of store.nodes.entries()) {
+      const lines = judgedLinesOf(rows.filter(({ partition }) => partition % 2 === shard));
+      await node.clickhouse.insert('ad_minute', lines, judgedColumns);
+    }
+    await store.whole.clickhouse.insert('ad_minute', judgedLinesOf(rows), judgedColumns);
+    const found = async (clickhouse: ClickHouse) =>
+      await createSplitClicks({ clickhouse, splitRules, now: () => now })(finalUntil);
+    for (const clickhouse of [store.whole.clickhouse, store.replicas.clickhouse]) {
+      const { minutes: waiting, clicks: most } = await store.replicas.reading(() => found(clickhouse));
+      expect([waiting, most]).toEqual([[minute], 3]);
+    }
+    await restate(30, 'split-1', 'KR', 1, [0, 1]);
+    for (const clickhouse of [store.whole.clickhouse, store.replicas.clickhouse])
+      expect((await store.replicas.reading(() => found(clickhouse))).minutes).toEqual([]);
   });
 
   it('a statement that names a sharded table by itself is refused, not answered by half', async () => {

@@ -114,6 +114,7 @@ describe('clicks of split ads', () => {
         return await (clickhouse.query as (...all: unknown[]) => Promise<never[]>)(sql, ...rest);
       }) as typeof clickhouse.query,
     };
+    const justThen = { ...splitRules, rules: splitRules.rules.map(rule => ({ ...rule, from: start, until: end })) };
     const read = createSplitClicks({ clickhouse: listening, splitRules, now: Date.now, keepMs: 0 });
     await counted(persons(start));
     await read(end);
@@ -126,6 +127,11 @@ describe('clicks of split ads', () => {
       JSON.stringify({ minute: start / 1_000, at: end, job: 'j', cells: 0, read_until: { 0: 1 }, settled: 1 }),
     );
     expect((await read(end)).minutes).toEqual([]);
+    asked.length = 0;
+    // Whoever begins then finds nothing that is recounted, and reads none of it.
+    const begun = createSplitClicks({ clickhouse: listening, splitRules: justThen, now: Date.now });
+    expect((await begun(end)).minutes).toEqual([]);
+    expect(asked).toEqual(['recounted_minute']);
     asked.length = 0;
     await read(end + 59_999);
     expect(asked).toEqual([]);
