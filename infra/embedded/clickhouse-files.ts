@@ -62,13 +62,18 @@ export interface ServerLimits {
 export type ServerSettings = Readonly<Record<string, Element>>;
 
 /** Written again at each start, so that an upgrade and another password take effect. */
-export function writeServerSettings(files: ClickHouseFiles, password: string, settings: ServerSettings): void {
+export function writeServerSettings(
+  files: ClickHouseFiles,
+  password: string,
+  settings: ServerSettings,
+  ofStatements: ServerSettings = {},
+): void {
   writeFileSync(files.config, xml(settings));
   const fromThisMachine = { ip: ['127.0.0.1', '::1'] };
   writeFileSync(
     files.users,
     xml({
-      profiles: { default: {} },
+      profiles: { default: ofStatements },
       users: {
         default: {
           password: '',

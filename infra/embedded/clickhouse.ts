@@ -32,6 +32,8 @@ export interface ClickHouseOptions extends StartLimits {
   readonly password?: string;
   /** Returns the server's settings, from the default ones. */
   readonly settings?: (ours: ServerSettings) => ServerSettings;
+  /** Settings of statements that do not set them themselves. */
+  readonly ofStatements?: ServerSettings;
 }
 
 export interface ClickHouseServer extends Running, AsyncDisposable {
@@ -70,7 +72,7 @@ export async function startClickHouse(options: ClickHouseOptions): Promise<Click
   await requireFreePort(clickHouseHost, tcpPort, 'CLICKHOUSE_TCP_PORT');
   const env = clickHouseEnv(dataDir, httpPort, password);
   const ours = serverSettings(files, { memoryMb });
-  writeServerSettings(files, env.CLICKHOUSE_PASSWORD, options.settings?.(ours) ?? ours);
+  writeServerSettings(files, env.CLICKHOUSE_PASSWORD, options.settings?.(ours) ?? ours, options.ofStatements);
 
   const nativePort = await freePort();
   const server = await spawnServer(files, httpPort, nativePort);

@@ -6,6 +6,7 @@ import { type ClickHouse, openClickHouse } from '../../infra/clickhouse/clickhou
 import { ClickHouseConfig, loadConfig } from '../../infra/config.ts';
 import { type ClickHouseServer, startClickHouse } from '../../infra/embedded/clickhouse.ts';
 import { freePort } from '../../infra/embedded/ports.ts';
+import { inMemory } from './clickhouse.ts';
 
 export interface ClickHouseNode extends AsyncDisposable {
   /** `host:port`, as topologies name it. */
@@ -41,7 +42,10 @@ export async function startClickHouseNode(options: NodeOptions = {}): Promise<Cl
   const { dataDir = mkdtempSync(join(tmpdir(), 'test-node-')), memoryMb = 2_048 } = options;
   const [httpPort, tcpPort] = options.ports ?? [await freePort(), await freePort()];
   const launch = () =>
-    startClickHouse({ dataDir, httpPort, tcpPort, memoryMb, password: nodeAccess.CLICKHOUSE_PASSWORD });
+    startClickHouse({
+      ...{ dataDir, httpPort, tcpPort, memoryMb, ofStatements: inMemory },
+      password: nodeAccess.CLICKHOUSE_PASSWORD,
+    });
   let server: ClickHouseServer | undefined = await launch();
   const url = server.env.CLICKHOUSE_URL;
   const clickhouse = openClickHouse(loadConfig(ClickHouseConfig, { ...nodeAccess, CLICKHOUSE_URL: url }), {
