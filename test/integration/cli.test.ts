@@ -21,7 +21,7 @@ let clickedAt: number;
 let range: string[];
 
 beforeAll(async () => {
-  pipeline = await startTestPipeline({ CONSERVATION_INTERVAL_MS: '1000', ALLOWED_LATENESS_MS: '600000' });
+  pipeline = await startTestPipeline({ CONSERVATION_INTERVAL_MS: '5000', ALLOWED_LATENESS_MS: '600000' });
   clickedAt = Date.now();
   const from = clickedAt - (clickedAt % minuteMs);
   range = ['--from', `${from}`, '--to', new Date(from + minuteMs).toISOString()];

@@ -50,7 +50,7 @@ beforeAll(async () => {
     CLICKHOUSE_URL: nodes.map(({ url }) => url).join(','),
     PRIVACY_KEY_FILE: join(directory, 'key'),
     LOG_LEVEL: 'debug',
-    REPLICA_CHECK_INTERVAL_MS: '1000',
+    REPLICA_CHECK_INTERVAL_MS: '10000',
     SINK_ERASURE_SETTLE_MS: '1000',
     OUT_OF_ORDERNESS_MS: '1000',
     ALLOWED_LATENESS_MS: '1000',

@@ -43,7 +43,7 @@ beforeAll(async () => {
   const env = {
     OUT_OF_ORDERNESS_MS: '5000',
     ALLOWED_LATENESS_MS: '20000',
-    CONSERVATION_INTERVAL_MS: '1000',
+    CONSERVATION_INTERVAL_MS: '10000',
     // Clicks come in for minutes, and nothing here asks how soon they are seen.
     COMMIT_INTERVAL_MS: '1000',
     SINK_RAW_INTERVAL_MS: '2000',

@@ -29,7 +29,7 @@ beforeAll(async () => {
   const env = {
     OUT_OF_ORDERNESS_MS: String(outOfOrdernessMs),
     ALLOWED_LATENESS_MS: '25000',
-    CONSERVATION_INTERVAL_MS: '1000',
+    CONSERVATION_INTERVAL_MS: '5000',
   };
   pipeline = await startTestPipeline(env, { broker: { ownProcess: true } });
 });

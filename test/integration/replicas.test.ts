@@ -19,7 +19,7 @@ beforeAll(async () => {
   pipeline = await startTestPipeline({
     ...nodeAccess,
     CLICKHOUSE_URL: nodes.map(({ url }) => url).join(','),
-    REPLICA_CHECK_INTERVAL_MS: '1000',
+    REPLICA_CHECK_INTERVAL_MS: '5000',
     OUT_OF_ORDERNESS_MS: '1000',
     ALLOWED_LATENESS_MS: '1000',
   });

@@ -15,7 +15,7 @@ beforeAll(async () => {
   pipeline = await startTestPipeline({
     ...nodeAccess,
     CLICKHOUSE_URL: shards.map(nodes => nodes.map(({ urlInShards }) => urlInShards).join(',')).join(';'),
-    REPLICA_CHECK_INTERVAL_MS: '1000',
+    REPLICA_CHECK_INTERVAL_MS: '10000',
     OUT_OF_ORDERNESS_MS: '1000',
     ALLOWED_LATENESS_MS: '1000',
   });

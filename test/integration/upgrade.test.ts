@@ -65,7 +65,7 @@ async function openPipeline(prefix: string) {
     TICK_INTERVAL_MS: '1000',
     COMMIT_INTERVAL_MS: '200',
     SINK_RAW_INTERVAL_MS: '200',
-    CONSERVATION_INTERVAL_MS: '1000',
+    CONSERVATION_INTERVAL_MS: '3000',
     ...clickhouse.env,
   };
   const kafka = createKafka(loadConfig(KafkaConfig, env), 'test', createLog('test', 'error'));
