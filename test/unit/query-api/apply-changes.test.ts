@@ -41,7 +41,9 @@ describe('what a recount has found', () => {
     const said = restater.take();
     expect(said.map(({ kind }) => kind)).toEqual(['restatement', 'recounted-minute', 'ad-minute', 'settled-minute']);
     const [restatement, recounted, counts, settled] = said.map(({ rows }) => rows);
-    const at = 5;
+    // The process may have said something before, at a later moment than the clock of this test has.
+    const { at } = recounted![0] as { at: number };
+    expect(at).toBeGreaterThanOrEqual(5);
     expect(restatement).toEqual(changes.map(change => ({ ...change, job: 'j', reason: 'late', at })));
     const minutes = [
       { minute: 60, at, job: 'j', cells: 2, read_until: { 3: 70 }, settled: 0 },
@@ -62,7 +64,7 @@ describe('what a recount has found', () => {
     );
     // It has another moment although the clock stands still.
     restater.stage([changeAt(60)], []);
-    expect(restater.take()[1]?.rows).toMatchObject([{ minute: 60, at: 6 }]);
+    expect(restater.take()[1]?.rows).toMatchObject([{ minute: 60, at: at + 1 }]);
     expect(restater.take().flatMap(({ rows }) => rows)).toEqual([]);
   });
 
