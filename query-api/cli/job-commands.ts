@@ -57,7 +57,9 @@ export function replayCommand(differsCode: number = exitCodes.differs): Command 
 
 export function reconcileCommand(): Command {
   return withRange(withService(new Command('reconcile')))
-    .description('Compares final counts with raw clicks in SQL, without the streaming code. Exit code 3: they differ.')
+    .description(
+      'Compares final counts, and which clicks are invalid, with raw clicks in SQL, without the streaming code. Exit code 3: they differ.',
+    )
     .option('--job <id>', 'follow this job instead of starting one')
     .addHelpText('after', '\nExample:\n  adclicks reconcile --from 2026-01-01T00:00Z --to 2026-01-02T00:00Z')
     .action(async (given: JobOptions) => {
@@ -66,7 +68,8 @@ export function reconcileCommand(): Command {
       const job = await followed(given, () => client.ask('getReconciliation', { params: { id } }));
       show(job, given, reconciliationText);
       if (job.state !== 'done') process.exitCode = exitCodes.failed;
-      else if (job.result.cells_differing > 0) process.exitCode = exitCodes.differs;
+      else if (job.result.cells_differing + job.result.invalid.cells_differing > 0)
+        process.exitCode = exitCodes.differs;
     });
 }
 

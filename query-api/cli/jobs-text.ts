@@ -58,7 +58,7 @@ function effectText(effect: Effect, isApplied: boolean): string {
 }
 
 export function reconciliationText({ state, error, result }: AnswerOf<'getReconciliation'>): string {
-  const { cells_compared, cells_differing, conflicts, drift, minutes_left_out } = result;
+  const { cells_compared, cells_differing, conflicts, drift, minutes_left_out, invalid } = result;
   const conflicting = conflicts === 0 ? '' : `, ${counted(conflicts, 'event id')} with copies that differ`;
   const leftOut =
     minutes_left_out === 0 ? '' : `, ${counted(minutes_left_out, 'minute')} not compared (late clicks kept arriving)`;
@@ -68,7 +68,19 @@ export function reconciliationText({ state, error, result }: AnswerOf<'getReconc
     [{ title: 'ad' }, ...['minutes', 'counted', 'raw', 'drift'].map(title => ({ title, isNumber: true }))],
     drift.map(ad => [ad.ad_id, `${ad.cells}`, `${ad.counted}`, `${ad.raw}`, signed(ad.drift)]),
   );
-  return `${head}${table}`;
+  if (invalid.cells_compared === 0) return `${head}${table}`;
+  const byRules = `invalid clicks: ${counted(invalid.cells_compared, 'count')} compared with the rules, ${counted(invalid.cells_differing, 'differs', 'differ')}\n`;
+  const byReason = textTable(
+    [
+      ...['ad', 'invalid because of'].map(title => ({ title })),
+      ...['counts', 'counted', 'by the rules', 'drift'].map(title => ({ title, isNumber: true })),
+    ],
+    invalid.drift.map(each => {
+      const { ad_id, reason, cells, raw } = each;
+      return [ad_id, reason, `${cells}`, `${each.counted}`, `${raw}`, signed(each.drift)];
+    }),
+  );
+  return `${head}${table}${byRules}${byReason}`;
 }
 
 /** What both lists of jobs have in common. */

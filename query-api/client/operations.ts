@@ -1341,10 +1341,49 @@ export interface Operations {
           /** raw - counted. */
           readonly drift: number;
         }[];
-        /** The minutes that differ, at most 1,000. */
+        /** The minutes in which counts or invalid clicks differ, at most 1,000. */
         readonly minutes: readonly string[];
         /** Minutes that were not compared, because late clicks kept coming. */
         readonly minutes_left_out: number;
+        /** Invalid clicks, compared with a second statement of the rules, in SQL over raw clicks. */
+        readonly invalid: {
+          /** How many counts (of an ad and a country in a minute) with rules were compared. */
+          readonly cells_compared: number;
+          /** In how many of them the invalid clicks are not those by the rules. */
+          readonly cells_differing: number;
+          /** How many of them are of split ads that were not recounted yet. Of these, only facts are compared, and that no more is invalid than by the rules. */
+          readonly cells_split: number;
+          /** How many of them have clicks whose copies say different things, or which are of erased persons. They may differ by as many clicks. */
+          readonly cells_unsure: number;
+          /** The reasons by which counts differ. */
+          readonly by_reason: readonly {
+            /** A reason, or `all`: the total, where it is not the sum of the reasons. */ readonly reason: string;
+            /** Counts that differ by this reason. */
+            readonly cells: number;
+            /** Invalid clicks of these counts by this reason. */
+            readonly counted: number;
+            /** The same, by the rules over raw clicks. */
+            readonly raw: number;
+            /** raw - counted. */
+            readonly drift: number;
+            /** The sum of the differences of counts, each without its sign. */
+            readonly difference: number;
+          }[];
+          /** The largest differences by ad and reason, at most 100. */
+          readonly drift: readonly {
+            readonly ad_id: string;
+            /** A reason, or `all`: the total, where it is not the sum of the reasons. */
+            readonly reason: string;
+            /** Counts that differ by this reason. */
+            readonly cells: number;
+            /** Invalid clicks of these counts by this reason. */
+            readonly counted: number;
+            /** The same, by the rules over raw clicks. */
+            readonly raw: number;
+            /** raw - counted. */
+            readonly drift: number;
+          }[];
+        };
       };
     };
   };
@@ -2120,10 +2159,49 @@ export interface Operations {
             /** raw - counted. */
             readonly drift: number;
           }[];
-          /** The minutes that differ, at most 1,000. */
+          /** The minutes in which counts or invalid clicks differ, at most 1,000. */
           readonly minutes: readonly string[];
           /** Minutes that were not compared, because late clicks kept coming. */
           readonly minutes_left_out: number;
+          /** Invalid clicks, compared with a second statement of the rules, in SQL over raw clicks. */
+          readonly invalid: {
+            /** How many counts (of an ad and a country in a minute) with rules were compared. */
+            readonly cells_compared: number;
+            /** In how many of them the invalid clicks are not those by the rules. */
+            readonly cells_differing: number;
+            /** How many of them are of split ads that were not recounted yet. Of these, only facts are compared, and that no more is invalid than by the rules. */
+            readonly cells_split: number;
+            /** How many of them have clicks whose copies say different things, or which are of erased persons. They may differ by as many clicks. */
+            readonly cells_unsure: number;
+            /** The reasons by which counts differ. */
+            readonly by_reason: readonly {
+              /** A reason, or `all`: the total, where it is not the sum of the reasons. */ readonly reason: string;
+              /** Counts that differ by this reason. */
+              readonly cells: number;
+              /** Invalid clicks of these counts by this reason. */
+              readonly counted: number;
+              /** The same, by the rules over raw clicks. */
+              readonly raw: number;
+              /** raw - counted. */
+              readonly drift: number;
+              /** The sum of the differences of counts, each without its sign. */
+              readonly difference: number;
+            }[];
+            /** The largest differences by ad and reason, at most 100. */
+            readonly drift: readonly {
+              readonly ad_id: string;
+              /** A reason, or `all`: the total, where it is not the sum of the reasons. */
+              readonly reason: string;
+              /** Counts that differ by this reason. */
+              readonly cells: number;
+              /** Invalid clicks of these counts by this reason. */
+              readonly counted: number;
+              /** The same, by the rules over raw clicks. */
+              readonly raw: number;
+              /** raw - counted. */
+              readonly drift: number;
+            }[];
+          };
         };
       }[];
       /** The `cursor` of the next page. Null: this is the last page. */
@@ -2822,7 +2900,7 @@ export interface Operations {
       readonly until: string | null;
     };
   };
-  /** Compare final counts with distinct raw clicks (ad and event id) in SQL, without the streaming code */
+  /** Compare final counts, and which clicks are invalid, with raw clicks in SQL, without the streaming code */
   readonly startReconciliation: {
     readonly input: {
       readonly body: {
@@ -2876,10 +2954,49 @@ export interface Operations {
           /** raw - counted. */
           readonly drift: number;
         }[];
-        /** The minutes that differ, at most 1,000. */
+        /** The minutes in which counts or invalid clicks differ, at most 1,000. */
         readonly minutes: readonly string[];
         /** Minutes that were not compared, because late clicks kept coming. */
         readonly minutes_left_out: number;
+        /** Invalid clicks, compared with a second statement of the rules, in SQL over raw clicks. */
+        readonly invalid: {
+          /** How many counts (of an ad and a country in a minute) with rules were compared. */
+          readonly cells_compared: number;
+          /** In how many of them the invalid clicks are not those by the rules. */
+          readonly cells_differing: number;
+          /** How many of them are of split ads that were not recounted yet. Of these, only facts are compared, and that no more is invalid than by the rules. */
+          readonly cells_split: number;
+          /** How many of them have clicks whose copies say different things, or which are of erased persons. They may differ by as many clicks. */
+          readonly cells_unsure: number;
+          /** The reasons by which counts differ. */
+          readonly by_reason: readonly {
+            /** A reason, or `all`: the total, where it is not the sum of the reasons. */ readonly reason: string;
+            /** Counts that differ by this reason. */
+            readonly cells: number;
+            /** Invalid clicks of these counts by this reason. */
+            readonly counted: number;
+            /** The same, by the rules over raw clicks. */
+            readonly raw: number;
+            /** raw - counted. */
+            readonly drift: number;
+            /** The sum of the differences of counts, each without its sign. */
+            readonly difference: number;
+          }[];
+          /** The largest differences by ad and reason, at most 100. */
+          readonly drift: readonly {
+            readonly ad_id: string;
+            /** A reason, or `all`: the total, where it is not the sum of the reasons. */
+            readonly reason: string;
+            /** Counts that differ by this reason. */
+            readonly cells: number;
+            /** Invalid clicks of these counts by this reason. */
+            readonly counted: number;
+            /** The same, by the rules over raw clicks. */
+            readonly raw: number;
+            /** raw - counted. */
+            readonly drift: number;
+          }[];
+        };
       };
     };
   };

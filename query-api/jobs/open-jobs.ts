@@ -13,6 +13,7 @@ import { createQueries } from '../store/ad-counts.ts';
 import type { Job } from '../store/jobs/job.ts';
 import { createJobStore, type JobStore } from '../store/jobs/job-store.ts';
 import { createRecountQueries } from '../store/jobs/recount-rows.ts';
+import { createInvalidComparison } from '../store/jobs/sql-invalid.ts';
 import { createReconciliation } from '../store/jobs/sql-recount.ts';
 import { createSplitClicks } from '../store/split-clicks.ts';
 import { noneSplit, type SplitRules } from '../store/split-minutes.ts';
@@ -142,19 +143,28 @@ interface RunParts {
 function createRun({ countedLog, now, log, pace = {} }: JobsDeps, parts: RunParts): JobLoopDeps['run'] {
   const { clickhouse, store, lateMinutes, progress, mayGoOn, onRecounted } = parts;
   const { pageRows, settleMs } = pace;
-  const reconciliation = createReconciliation(clickhouse, async () => idsPerAdEverywhereFrom(await progress()));
+  const idsPerAdFrom = async () => idsPerAdEverywhereFrom(await progress());
+  const versions = async () => (await countedLog.routing?.())?.versions ?? [];
+  const reconciliation = createReconciliation(clickhouse, idsPerAdFrom);
+  const invalid = createInvalidComparison({
+    ...{ clickhouse, idsPerAdFrom },
+    rules: async () => {
+      const known = await versions();
+      return version => known.find(each => each.version === version);
+    },
+  });
   const recounting = {
     ...{ store, now, mayGoOn },
     queries: createRecountQueries(clickhouse),
     partitionRules: async () => (await countedLog.routing?.())?.partitionRules ?? [],
-    rules: async (job: Job) => recountRulesOf(job, (await countedLog.routing?.())?.versions ?? []),
+    rules: async (job: Job) => recountRulesOf(job, await versions()),
     idsPerAdFrom: async () => idsPerAdFromOf(await progress()),
     rawPositions: countedLog.rawPositions,
     ...(pageRows ? { pageRows } : {}),
   };
   return async (job, partitions) => {
     if (job.kind === 'reconcile')
-      return await runReconcile(job, { store, reconciliation, lateMinutes, now, log, mayGoOn, settleMs });
+      return await runReconcile(job, { store, reconciliation, invalid, lateMinutes, now, log, mayGoOn, settleMs });
     try {
       return await runRecount(job, partitions, recounting);
     } finally {

@@ -11,7 +11,11 @@ interface Job {
   readonly id: string;
   readonly state: string;
   readonly diff?: { readonly cells: number };
-  readonly result?: { readonly cells_differing: number; readonly cells_compared: number };
+  readonly result?: {
+    readonly cells_differing: number;
+    readonly cells_compared: number;
+    readonly invalid: { readonly cells_differing: number };
+  };
 }
 
 export interface Rest {
@@ -59,7 +63,7 @@ export async function recountAll(url: string, from: number, to: number): Promise
   if (replay.state !== 'done' || replay.diff?.cells !== 0)
     violations.push(`I9 replay: ${JSON.stringify(replay).slice(0, 300)}`);
   const { state, result } = await reconcile(url, from, to);
-  if (state !== 'done' || result?.cells_differing !== 0)
+  if (state !== 'done' || result?.cells_differing !== 0 || result.invalid.cells_differing !== 0)
     violations.push(`I9 reconciliation: ${state} ${JSON.stringify(result).slice(0, 300)}`);
   return violations;
 }

@@ -244,6 +244,21 @@ describe('rules of invalid clicks', () => {
     ]);
   });
 
+  it('are what a reconciliation in SQL finds, and a row that says something else is a difference to it', async () => {
+    const range = ['--from', new Date(minute).toISOString(), '--to', new Date(minute + minuteMs).toISOString()];
+    const equal = await cli('reconcile', ...range);
+    expect(equal.stdout).toContain('invalid clicks: 1 count compared with the rules, 0 differ');
+    expect(equal.code).toBe(0);
+    await clickhouse.command(`INSERT INTO ad_minute
+      (minute, ad_id, country, partition, version, clicks, duplicates, late, rules_given, invalid_given, invalid_by_given)
+      SELECT minute, ad_id, country, partition, version + 1, clicks, duplicates, late, rules, invalid,
+        map('double_click', invalid)
+      FROM (SELECT *, rules, invalid FROM ad_minute FINAL) WHERE ad_id = '${ad}' AND invalid = 6`);
+    const other = await cli('reconcile', ...range);
+    expect(other.code).toBe(3);
+    expect(other.stdout).toMatch(/ad-ruled +double_click +1 +6 +0 +-6\nad-ruled +user_velocity +1 +0 +6 +\+6\n/);
+  });
+
   it('are in the audit log, with who asked for what', async () => {
     const recorded = () =>
       rowsOf(`SELECT action, parameters, status FROM audit_record FINAL

@@ -1768,7 +1768,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'result-believed',
     bug: 'the stored result of a reconciliation is taken for what it should be: a repair restates minutes that nobody wrote',
-    file: 'query-api/jobs/reconcile/reconcile-job.ts',
+    file: 'query-api/jobs/reconcile/reconcile-result.ts',
     edits: [
       [
         'checkedRows(ReconcileResult, [parsed(id, result)],',
@@ -1809,7 +1809,7 @@ export const mutations: readonly Mutation[] = [
     name: 'left-out-unsaid',
     bug: 'minutes that were not compared are said to be',
     file: 'query-api/jobs/reconcile/reconcile-job.ts',
-    edits: [['(resultOf(job).leftOut ?? 0) + pending.size', '0 * pending.size']],
+    edits: [['(before.leftOut ?? 0) + pending.size', '0 * pending.size']],
     unit: 'test/unit/query-api/reconcile-job.test.ts',
   },
   {
@@ -4396,6 +4396,110 @@ export const mutations: readonly Mutation[] = [
     file: 'query-api/http/parameters.ts',
     unit: 'test/unit/query-api/stated-answer.test.ts',
     edits: [['pending_split === 0 &&', '']],
+  },
+  {
+    name: 'caps-in-the-wrong-order',
+    bug: 'the core asks the cap of the cell before that of the address, and every recount does the same: only the second statement of the rules can tell',
+    file: 'aggregator/core/window-validity.ts',
+    integration: 'test/integration/clickhouse/invalid-reconciled.test.ts',
+    edits: [
+      [
+        'if (before >= address_clicks_per_minute) return addressVelocity;',
+        `if (ad_clicks_per_minute > 0 && this.#counts[this.#cellAt(cell) + throughWord]! >= ad_clicks_per_minute) return adVelocity;
+      if (before >= address_clicks_per_minute) return addressVelocity;`,
+      ],
+    ],
+  },
+  {
+    name: 'step-of-another-length',
+    bug: 'the core takes steps that are a millisecond too long for double clicks',
+    file: 'aggregator/core/window-validity.ts',
+    integration: 'test/integration/clickhouse/invalid-reconciled.test.ts',
+    edits: [
+      [
+        'this.#stepMs = set.rules.double_click_seconds * 1_000;',
+        'this.#stepMs = set.rules.double_click_seconds * 1_001;',
+      ],
+    ],
+  },
+  {
+    name: 'one-reason-for-another',
+    bug: 'the core counts clicks above the cap of a person as those above the cap of an address',
+    file: 'aggregator/core/window-validity.ts',
+    integration: 'test/integration/clickhouse/invalid-reconciled.test.ts',
+    edits: [['return userVelocity;', 'return addressVelocity;']],
+  },
+  {
+    name: 'sql-caps-in-the-wrong-order',
+    bug: 'the second statement caps the clicks of an address before those of its persons',
+    file: 'query-api/store/jobs/sql-invalid.ts',
+    integration: 'test/integration/clickhouse/invalid-reconciled.test.ts',
+    edits: [
+      [
+        `GROUP BY at, ad, in_country, address, person, is_user\`;
+  const ofAddresses`,
+        `GROUP BY at, ad, in_country, address, is_user\`;
+  const ofAddresses`,
+      ],
+    ],
+  },
+  {
+    name: 'sql-step-of-another-length',
+    bug: 'the second statement takes steps of another length for double clicks',
+    file: 'query-api/store/jobs/sql-invalid.ts',
+    integration: 'test/integration/clickhouse/invalid-reconciled.test.ts',
+    edits: [
+      ['const stepMs = rules.double_click_seconds * 1_000;', 'const stepMs = rules.double_click_seconds * 1_024;'],
+    ],
+  },
+  {
+    name: 'sql-one-reason-for-another',
+    bug: 'the second statement takes a data centre for a robot',
+    file: 'query-api/store/jobs/sql-invalid.ts',
+    integration: 'test/integration/clickhouse/invalid-reconciled.test.ts',
+    edits: [
+      [
+        `['known_bot', 'b'],
+  ['datacentre', 'c'],`,
+        `['known_bot', 'c'],
+  ['datacentre', 'b'],`,
+      ],
+    ],
+  },
+  {
+    name: 'sql-allowed-is-judged',
+    bug: 'the second statement judges clicks that no rule applies to',
+    file: 'query-api/store/jobs/sql-invalid.ts',
+    integration: 'test/integration/clickhouse/invalid-reconciled.test.ts',
+    edits: [["has('a')", "has('z')"]],
+  },
+  {
+    name: 'sql-unsure-is-drift',
+    bug: 'clicks whose copies say different things are reported as a difference',
+    file: 'query-api/store/jobs/sql-invalid.ts',
+    integration: 'test/integration/clickhouse/invalid-reconciled.test.ts',
+    edits: [['min(said) != max(said) OR', '1 = 2 OR']],
+  },
+  {
+    name: 'sql-erased-is-drift',
+    bug: 'clicks of an erased person are reported as a difference',
+    file: 'query-api/store/jobs/sql-invalid.ts',
+    integration: 'test/integration/clickhouse/invalid-reconciled.test.ts',
+    edits: [['OR max(', 'OR 1 < max(']],
+  },
+  {
+    name: 'sql-total-believed',
+    bug: 'a total of invalid clicks that is not the sum of its reasons is not looked at',
+    file: 'query-api/store/jobs/sql-invalid.ts',
+    integration: 'test/integration/clickhouse/invalid-reconciled.test.ts',
+    edits: [['if(total != arraySum(mapValues(stated))\n          OR (', 'if((']],
+  },
+  {
+    name: 'invalid-drift-unsaid',
+    bug: 'a reconciliation compares invalid clicks, and says nothing of what it finds',
+    file: 'query-api/jobs/reconcile/reconcile-job.ts',
+    unit: 'test/unit/query-api/reconcile-job.test.ts',
+    edits: [['return result.differing + (result.invalid?.differing ?? 0);', 'return result.differing;']],
   },
 ];
 

@@ -32,7 +32,11 @@ export interface ShardedClickHouse extends AsyncDisposable {
   readonly said: TestLog;
   /** Into the whole, and each into the node of its partition. */
   insertRaw(clicks: readonly PlacedClick[]): Promise<void>;
-  insertParts(table: ShardedTable, rows: readonly { readonly partition: number }[]): Promise<void>;
+  insertParts(
+    table: ShardedTable,
+    rows: readonly { readonly partition: number }[],
+    columns?: readonly string[],
+  ): Promise<void>;
 }
 
 export interface PlacedClick extends Click {
@@ -50,8 +54,8 @@ export async function openShardedClickHouse(now: number): Promise<ShardedClickHo
   };
   const whole = await start();
   const nodes = [await start(), await start()] as const;
-  const insert = async (table: string, lines: string | Buffer) => {
-    await whole.clickhouse.insert(table, lines);
+  const insert = async (table: string, lines: string | Buffer, columns?: readonly string[]) => {
+    await whole.clickhouse.insert(table, lines, columns);
     if (!shardedTables.some(sharded => sharded === table)) {
       for (const { clickhouse } of nodes) await clickhouse.insert(table, lines);
       return;
@@ -61,7 +65,7 @@ export async function openShardedClickHouse(now: number): Promise<ShardedClickHo
       .filter(line => line !== '');
     for (const [shard, { clickhouse }] of nodes.entries()) {
       const own = all.filter(line => partitionOf(line) % nodes.length === shard);
-      await clickhouse.insert(table, own.join('\n'));
+      await clickhouse.insert(table, own.join('\n'), columns);
     }
   };
   const said = logInto({ insert });
@@ -123,7 +127,7 @@ export async function openShardedClickHouse(now: number): Promise<ShardedClickHo
           lines(clicks.filter(({ partition }) => partition % nodes.length === shard)),
         );
     },
-    insertParts: (table, rows) => insert(table, rows.map(row => JSON.stringify(row)).join('\n')),
+    insertParts: (table, rows, columns) => insert(table, rows.map(row => JSON.stringify(row)).join('\n'), columns),
     [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
   };
 }

@@ -256,4 +256,20 @@ const reconciliationColumns = [
       );
     },
   },
+  {
+    head: 'Invalid clicks',
+    isNumber: true,
+    value: job => (job.state === 'done' ? job.result.invalid.cells_differing : null),
+    cell: job => {
+      const { cells_compared, cells_differing } = job.result.invalid;
+      if (job.state !== 'done') return '';
+      if (cells_compared === 0) return 'no rules';
+      const differ = `differ in ${counted(cells_differing, 'count', 'counts')}`;
+      return h(
+        'span',
+        { class: `tag ${cells_differing === 0 ? 'good' : 'bad'}` },
+        cells_differing === 0 ? 'equal' : differ,
+      );
+    },
+  },
 ];

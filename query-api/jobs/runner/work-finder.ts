@@ -18,7 +18,7 @@ import type { JobStore } from '../../store/jobs/job-store.ts';
 import type { LateMinute } from '../../store/jobs/late-minute-rows.ts';
 import { rawSince } from '../../store/raw-retention.ts';
 import { minuteMs } from '../../time/time-range.ts';
-import { resultOf } from '../reconcile/reconcile-job.ts';
+import { resultOf } from '../reconcile/reconcile-result.ts';
 import type { LateMinutes } from '../restate/late-minutes.ts';
 import type { LateQueue } from '../restate/late-queue.ts';
 import { createSplitFinder, type SplitFinderDeps } from '../restate/split-finder.ts';

@@ -2,6 +2,7 @@
  * Defines the metrics of jobs. Counters of rare events begin at 0, because a series that begins at 1 shows no increase.
  */
 import { counter, gauge } from '../../../infra/metrics.ts';
+import { invalidReasons } from '../../../ingest/validity/rules.ts';
 
 const active = gauge(
   'job_runner_active',
@@ -42,6 +43,19 @@ export const drift = gauge(
   'reconciliation_drift_clicks',
   'Number of raw clicks minus counted clicks, in the last reconciliation',
 );
+export const judgedCells = counter(
+  'reconciliation_invalid_cells_total',
+  'Counts whose invalid clicks were compared with what the rules say of raw clicks',
+);
+export const splitCells = counter(
+  'reconciliation_split_cells_total',
+  'Those of split ads, of which not all can be compared',
+);
+export const invalidDrift = gauge(
+  'reconciliation_invalid_drift_clicks',
+  'Sum of the differences between counted invalid clicks and those by the rules, in the last reconciliation, by reason',
+  ['reason'],
+);
 export const reconciledUntil = gauge(
   'reconciliation_until_timestamp_seconds',
   'End of the latest hour whose hourly reconciliation has ended',
@@ -67,9 +81,16 @@ export function resetRunnerMetrics(): void {
   activeSince.set(0);
   for (const known of [uncountedClicks, drift, reconciledUntil, conservationCheckedAt]) known.set(0);
   conservationDifference.reset();
+  showNoInvalidDrift();
 }
 
 for (const reason of ['late', 'split', 'replay', 'reconcile', 'rules'] as const) restatedCells.inc({ reason }, 0);
 for (const kind of ['replay', 'restate', 'reconcile'] as const) {
   for (const state of ['done', 'failed', 'cancelled'] as const) jobsEnded.inc({ kind, state }, 0);
 }
+
+function showNoInvalidDrift(): void {
+  invalidDrift.reset();
+  for (const reason of [...invalidReasons, 'all']) invalidDrift.set({ reason }, 0);
+}
+showNoInvalidDrift();

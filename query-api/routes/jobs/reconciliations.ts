@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import type { Http } from '../../../infra/http.ts';
 import { nextCursorField } from '../../http/cursor.ts';
 import { countField, isoOf, problems, timeField } from '../../http/parameters.ts';
-import { resultOf } from '../../jobs/reconcile/reconcile-job.ts';
+import { nothingCompared, resultOf } from '../../jobs/reconcile/reconcile-result.ts';
 import type { Job } from '../../store/jobs/job.ts';
 import {
   existing,
@@ -44,7 +44,7 @@ export function routeReconciliations(http: Http, deps: JobRoutesDeps): void {
 }
 
 function shown(job: Job) {
-  const { cells, differing, conflicts, ads, minutes, leftOut = 0 } = resultOf(job);
+  const { cells, differing, conflicts, ads, minutes, leftOut = 0, invalid = nothingCompared.invalid } = resultOf(job);
   return {
     ...shownJob(job),
     result: {
@@ -54,9 +54,56 @@ function shown(job: Job) {
       drift: ads.map(ad => ({ ...ad, drift: ad.raw - ad.counted })),
       minutes: minutes.slice(0, 1_000).map(isoOf),
       minutes_left_out: leftOut,
+      invalid: {
+        cells_compared: invalid.cells,
+        cells_differing: invalid.differing,
+        cells_split: invalid.split,
+        cells_unsure: invalid.unsure,
+        by_reason: invalid.reasons.map(({ off, ...each }) => ({
+          ...each,
+          drift: each.raw - each.counted,
+          difference: off,
+        })),
+        drift: invalid.ads.map(each => ({ ...each, drift: each.raw - each.counted })),
+      },
     },
   };
 }
+
+const invalidSums = {
+  reason: Type.String({ description: 'A reason, or `all`: the total, where it is not the sum of the reasons.' }),
+  cells: countField('Counts that differ by this reason.'),
+  counted: countField('Invalid clicks of these counts by this reason.'),
+  raw: countField('The same, by the rules over raw clicks.'),
+  drift: Type.Integer({ description: 'raw - counted.' }),
+};
+
+const InvalidResult = Type.Object(
+  {
+    cells_compared: countField('How many counts (of an ad and a country in a minute) with rules were compared.'),
+    cells_differing: countField('In how many of them the invalid clicks are not those by the rules.'),
+    cells_split: countField(
+      'How many of them are of split ads that were not recounted yet. Of these, only facts are compared, and that no more is invalid than by the rules.',
+    ),
+    cells_unsure: countField(
+      'How many of them have clicks whose copies say different things, or which are of erased persons. They may differ by as many clicks.',
+    ),
+    by_reason: Type.Array(
+      Type.Object(
+        { ...invalidSums, difference: countField('The sum of the differences of counts, each without its sign.') },
+        { additionalProperties: false },
+      ),
+      { description: 'The reasons by which counts differ.' },
+    ),
+    drift: Type.Array(Type.Object({ ad_id: Type.String(), ...invalidSums }, { additionalProperties: false }), {
+      description: 'The largest differences by ad and reason, at most 100.',
+    }),
+  },
+  {
+    additionalProperties: false,
+    description: 'Invalid clicks, compared with a second statement of the rules, in SQL over raw clicks.',
+  },
+);
 
 const Reconciliation = Type.Object(
   {
@@ -82,9 +129,10 @@ const Reconciliation = Type.Object(
           { description: 'The ads with the largest drift, at most 100.' },
         ),
         minutes: Type.Array(timeField('A minute that differs.'), {
-          description: 'The minutes that differ, at most 1,000.',
+          description: 'The minutes in which counts or invalid clicks differ, at most 1,000.',
         }),
         minutes_left_out: countField('Minutes that were not compared, because late clicks kept coming.'),
+        invalid: InvalidResult,
       },
       { additionalProperties: false },
     ),
@@ -95,7 +143,7 @@ const Reconciliation = Type.Object(
 const startSchema = {
   tags: ['jobs'],
   operationId: 'startReconciliation',
-  summary: 'Compare final counts with distinct raw clicks (ad and event id) in SQL, without the streaming code',
+  summary: 'Compare final counts, and which clicks are invalid, with raw clicks in SQL, without the streaming code',
   description:
     'Makes a job and answers at once. `GET /v1/reconciliations/{id}` shows the job. It changes nothing. The range must be final, and its raw clicks must still be kept. The job waits up to ten minutes for late clicks. Jobs take turns of a few seconds. At most `JOBS_MAX_OPEN` reconciliations that people asked for may be queued or running. More are refused with 429 `too_many_open_jobs`, which has the fields `kind`, `limit` and `open`.',
   body: Type.Object(JobBody.properties, { additionalProperties: false }),

@@ -7,17 +7,11 @@ import type { Output } from '../../../aggregator/core/output.ts';
 import { PartitionAggregator } from '../../../aggregator/core/partition-aggregator.ts';
 import { type Click, formatLine } from '../../../ingest/click.ts';
 import { type Fact, facts } from '../../../ingest/validity/facts.ts';
-import {
-  doubleClickSteps,
-  noRules,
-  type RuleSet,
-  type RulesAt,
-  recommendedRules,
-  type ValidityRules,
-} from '../../../ingest/validity/rules.ts';
+import { noRules, type RulesAt, recommendedRules, type ValidityRules } from '../../../ingest/validity/rules.ts';
 import { click, minute0 } from '../../support/clicks.ts';
 import { invalidOf, sumOf } from '../../support/judged-clicks.ts';
 import { rowsOf } from '../../support/outputs.ts';
+import { inMinutes, judgedClicks, twoRuleSets } from '../../support/random-judged-clicks.ts';
 
 const minuteMs = 60_000;
 const none = noRules.rules;
@@ -128,57 +122,14 @@ describe('a cap', () => {
   });
 });
 
-const ips = fc.constantFrom(undefined, '203.0.113.7', '203.0.113.7', '2001:db8::1');
-const names = fc.constantFrom(undefined, 'u', 'v', 'a name of more than sixteen characters');
-const bits = fc.oneof(
-  { weight: 6, arbitrary: fc.constant(0) },
-  { weight: 2, arbitrary: fc.integer({ min: 0, max: 127 }) },
-);
-const clickOf = fc.record({
-  adId: fc.constantFrom('a', 'b'),
-  country: fc.constantFrom('KR', 'KR', 'US'),
-  clickedAt: fc.integer({ min: minute0, max: minute0 + 2 * minuteMs - 1 }),
-  ip: ips,
-  userId: names,
-  userAgent: names,
-  facts: bits,
-});
-/** Copies are equal, so that no matter which comes first it is judged in the same way. */
-const clicksOf = fc
-  .array(fc.tuple(clickOf, fc.integer({ min: 1, max: 2 })), { minLength: 1, maxLength: 60 })
-  .map(given =>
-    given.flatMap(([fields, copies]) =>
-      Array.from(
-        { length: copies },
-        (
-          (one: Click) => () =>
-            one
-        )(click(fields)),
-      ),
-    ),
-  );
-const cap = fc.constantFrom(0, 1, 2, 3, 5);
-const rulesOf: fc.Arbitrary<ValidityRules> = fc.record({
-  ...{ denied: fc.boolean(), known_bot: fc.boolean(), datacentre: fc.boolean(), prefetch: fc.boolean() },
-  ...{ missing_field: fc.boolean(), impossible_field: fc.boolean() },
-  double_click_seconds: fc.constantFrom(...doubleClickSteps),
-  ...{ user_clicks_per_minute: cap, address_clicks_per_minute: cap, ad_clicks_per_minute: fc.constantFrom(0, 0, 4, 9) },
-});
-/** Rules of two versions, each for one of the two minutes. */
-const rulesAtOf = fc.tuple(rulesOf, rulesOf).map(([first, second]): RulesAt => {
-  const sets: readonly RuleSet[] = [
-    { version: 4, rules: first },
-    { version: 5, rules: second },
-  ];
-  return minute => sets[minute < minute0 + minuteMs ? 0 : 1]!;
-});
+const rulesAtOf = twoRuleSets.map(inMinutes);
 const shuffled = (clicks: readonly Click[]) =>
   fc.shuffledSubarray([...clicks.keys()], { minLength: clicks.length }).map(order => order.map(i => clicks[i]!));
 
 describe('properties', () => {
   it('says of any clicks what a second statement of the rules says', () => {
     fc.assert(
-      fc.property(clicksOf, rulesAtOf, (clicks, rulesAt) => {
+      fc.property(judgedClicks, rulesAtOf, (clicks, rulesAt) => {
         const { outputs, invalid } = count(clicks, rulesAt);
         const rows = lastRows(outputs);
         const expected = invalidOf(clicks, minute => rulesAt(minute).rules);
@@ -194,7 +145,7 @@ describe('properties', () => {
   });
 
   it('says the same in any order, and by any hash key', () => {
-    const ordered = clicksOf.chain(clicks => fc.tuple(fc.constant(clicks), shuffled(clicks)));
+    const ordered = judgedClicks.chain(clicks => fc.tuple(fc.constant(clicks), shuffled(clicks)));
     fc.assert(
       fc.property(ordered, rulesAtOf, fc.integer(), ([clicks, other], rulesAt, seed) => {
         const [one, two] = [clicks, other].map((each, i) => {
@@ -209,7 +160,7 @@ describe('properties', () => {
 
   it('never takes a valid click back, while clicks come', () => {
     fc.assert(
-      fc.property(clicksOf, rulesAtOf, (clicks, rulesAt) => {
+      fc.property(judgedClicks, rulesAtOf, (clicks, rulesAt) => {
         const valid = new Map<string, number>();
         for (const row of count(clicks, rulesAt).outputs.flatMap(rowsOf)) {
           const key = `${row.minute} ${row.ad_id} ${row.country}`;
@@ -223,7 +174,7 @@ describe('properties', () => {
 
   it('says the same when it begins again from a checkpoint, wherever that is', () => {
     fc.assert(
-      fc.property(clicksOf, rulesAtOf, fc.nat(), (clicks, rulesAt, at) => {
+      fc.property(judgedClicks, rulesAtOf, fc.nat(), (clicks, rulesAt, at) => {
         const stop = at % clicks.length;
         const records = clicks.map((one, i) => Buffer.from(lineOf(one, i)));
         const feed = (aggregator: PartitionAggregator, from: number, to: number) => {

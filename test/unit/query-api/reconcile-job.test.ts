@@ -1,8 +1,10 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { Corrupt } from '../../../infra/errors.ts';
-import { resultOf, runReconcile } from '../../../query-api/jobs/reconcile/reconcile-job.ts';
+import { runReconcile } from '../../../query-api/jobs/reconcile/reconcile-job.ts';
+import { resultOf } from '../../../query-api/jobs/reconcile/reconcile-result.ts';
 import { type Job, newJob } from '../../../query-api/store/jobs/job.ts';
+import type { InvalidCompared } from '../../../query-api/store/jobs/sql-invalid.ts';
 import type { TimeRange } from '../../../query-api/time/time-range.ts';
 
 const minuteMs = 60_000;
@@ -10,7 +12,7 @@ const begin = Date.parse('2025-11-22T08:00:00Z');
 const waitMs = 600_000;
 
 /** An hour in steps of ten minutes. Every minute has one cell. Minutes in `pending` always have one more late click. */
-function world({ pending = [] as number[], differing = 0 } = {}) {
+function world({ pending = [] as number[], differing = 0, invalid = [] as InvalidCompared[] } = {}) {
   const state = { at: begin };
   const compared: TimeRange[] = [];
   let job: Job = newJob(
@@ -30,6 +32,9 @@ function world({ pending = [] as number[], differing = 0 } = {}) {
           compared.push(range);
           return found(range);
         },
+      },
+      invalid: {
+        compare: async ({ from }) => invalid.map(each => ({ ...each, minutes: each.minutes.map(() => from) })),
       },
       lateMinutes: {
         pending: async (from, to) =>
@@ -81,6 +86,38 @@ describe('a reconciliation', () => {
     expect((await w.run()).position).toBe(begin);
     w.state.at += 10_000;
     expect((await w.run()).position).toBe(begin + 10 * minuteMs);
+  });
+});
+
+describe('invalid clicks', () => {
+  const equal: InvalidCompared = { cells: 3, differing: 0, split: 1, unsure: 2, reasons: [], ads: [], minutes: [] };
+  const other: InvalidCompared = {
+    ...{ cells: 2, differing: 1, split: 0, unsure: 0, minutes: [0] },
+    reasons: [{ reason: 'double_click', cells: 1, counted: 5, raw: 3, off: 2 }],
+    ads: [{ ad_id: 'a', reason: 'double_click', cells: 1, counted: 5, raw: 3 }],
+  };
+
+  it('that are the same are no difference, by however many versions of the rules', async () => {
+    const job = await world({ invalid: [equal, equal] }).run();
+    expect(resultOf(job).invalid).toEqual({ cells: 36, differing: 0, split: 12, unsure: 24, reasons: [], ads: [] });
+    expect(job).toMatchObject({ position: job.to, cellsChanged: 0 });
+  });
+
+  it('that differ are drift if it lasts, summed up by reason and by ad, in minutes that can be repaired', async () => {
+    const w = world({ invalid: [equal, other] });
+    expect((await w.run()).position).toBe(begin);
+    for (let i = 0; i < 6; i++) {
+      w.state.at += 10_000;
+      await w.run();
+    }
+    const job = await w.run();
+    const sum = { reason: 'double_click', cells: 6, counted: 30, raw: 18 };
+    expect(resultOf(job)).toMatchObject({
+      differing: 0,
+      invalid: { cells: 30, differing: 6, reasons: [{ ...sum, off: 12 }], ads: [{ ad_id: 'a', ...sum }] },
+      minutes: [0, 10, 20, 30, 40, 50].map(n => begin + n * minuteMs),
+    });
+    expect(job.cellsChanged).toBe(6);
   });
 });
 

@@ -282,6 +282,24 @@ ad_1             8            6      -2  -0.50
 `);
   });
 
+  const noRules = {
+    ...{ cells_compared: 0, cells_differing: 0, cells_split: 0, cells_unsure: 0, by_reason: [], drift: [] },
+  };
+
+  it('shows which clicks are not as invalid as the rules say', () => {
+    const drift = [{ ad_id: 'a', reason: 'double_click', cells: 2, counted: 5, raw: 3, drift: -2 }];
+    const result = {
+      ...{ cells_compared: 9, cells_differing: 0, conflicts: 0, drift: [], minutes: [], minutes_left_out: 0 },
+      invalid: { ...noRules, cells_compared: 8, cells_differing: 2, drift },
+    };
+    expect(reconciliationText({ ...job, kind: 'reconcile', result })).toBe(
+      'done: 9 counts compared with raw clicks, 0 differ\n' +
+        'invalid clicks: 8 counts compared with the rules, 2 differ\n' +
+        'ad  invalid because of  counts  counted  by the rules  drift\n' +
+        'a   double_click             2        5             3     -2\n',
+    );
+  });
+
   it('shows the drift that a reconciliation has found', () => {
     const drift = [{ ad_id: 'a', cells: 1, counted: 5, raw: 7, drift: 2 }];
     const result = {
@@ -291,6 +309,7 @@ ad_1             8            6      -2  -0.50
       drift,
       minutes: [minute.from],
       minutes_left_out: 0,
+      invalid: noRules,
     };
     expect(reconciliationText({ ...job, kind: 'reconcile', result })).toBe(
       'done: 9 counts compared with raw clicks, 1 differs, 1 event id with copies that differ\n' +
@@ -302,6 +321,7 @@ ad_1             8            6      -2  -0.50
   it('says how many minutes a reconciliation has left out', () => {
     const result = {
       ...{ cells_compared: 9, cells_differing: 0, conflicts: 0, drift: [], minutes: [], minutes_left_out: 2 },
+      invalid: noRules,
     };
     expect(reconciliationText({ ...job, kind: 'reconcile', result })).toBe(
       'done: 9 counts compared with raw clicks, 0 differ, 2 minutes not compared (late clicks kept arriving)\n',
