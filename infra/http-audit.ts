@@ -23,6 +23,7 @@ import { neededBy } from './http-keys.ts';
 import { keyRefusedWith } from './keys/key-gate.ts';
 import { withoutKeyTexts } from './keys/key-text.ts';
 import { wrongRegionCode } from './keys/region.ts';
+import { publicScope } from './keys/scopes.ts';
 import { Problem } from './problem.ts';
 import { OwnQuotasSchema } from './quotas/quotas.ts';
 
@@ -73,8 +74,18 @@ export function auditRequests(http: Http, { trail, clients, personalParameters =
   });
 }
 
+export interface AuditedRefusals {
+  readonly trail: AuditTrail;
+  readonly clients: Pick<Clients, 'of'>;
+  /**
+   * Returns what is recorded of the address of a visitor. Who sends a public key is somebody who looks at a page, and not
+   * the owner of the key. Left out: as for everybody else.
+   */
+  readonly visitorAddress?: ((request: FastifyRequest) => string) | undefined;
+}
+
 /** Records requests that got 403 although their key is valid. */
-export function auditRefusals(http: Http, trail: AuditTrail, clients: Pick<Clients, 'of'>): void {
+export function auditRefusals(http: Http, { trail, clients, visitorAddress }: AuditedRefusals): void {
   http.addHook('onError', (request, _reply, error, done) => {
     const key =
       error instanceof Problem && error.status === 403 ? (keyRefusedWith(error) ?? request.apiKey) : undefined;
@@ -85,7 +96,9 @@ export function auditRefusals(http: Http, trail: AuditTrail, clients: Pick<Clien
     const asked = askedBy(request, clients, 'refused', { by: key.id, name: key.created.label });
     // What belongs to another region does not stay in this one. Whose key it was and what it was used for is enough.
     const isOfOtherRegion = error instanceof Problem && error.code === wrongRegionCode;
-    trail.refused(isOfOtherRegion ? { ...asked, parameters: {}, address: '' } : asked, 403).finally(done);
+    const isVisitor = visitorAddress !== undefined && neededBy(request.routeOptions)?.includes(publicScope);
+    const known = isVisitor ? { ...asked, address: visitorAddress(request) } : asked;
+    trail.refused(isOfOtherRegion ? { ...asked, parameters: {}, address: '' } : known, 403).finally(done);
   });
 }
 

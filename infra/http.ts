@@ -9,7 +9,7 @@ import type { AuditTrail } from './audit/audit-trail.ts';
 import { keepCompiledCode } from './compile-cache.ts';
 import type { ProcessConfig } from './config.ts';
 import { type AnswerLimits, followAskers } from './http-askers.ts';
-import { auditRefusals } from './http-audit.ts';
+import { type AuditedRefusals, auditRefusals } from './http-audit.ts';
 import { type Clients, createClients } from './http-clients.ts';
 import { answerClientError, limitConnections } from './http-connections.ts';
 import { drainable } from './http-drain.ts';
@@ -62,6 +62,8 @@ export interface HttpOptions extends Operations, GuardedRoutes {
   readonly answers?: AnswerLimits;
   /** Records requests for which a valid key was not enough. Left out: nobody does. */
   readonly audit?: AuditTrail | undefined;
+  /** What is recorded of the address of who sends a public key (http-audit.ts). */
+  readonly visitorAddress?: AuditedRefusals['visitorAddress'];
   /** Left out: it speaks HTTP alone. Operations on a port of their own always do. */
   readonly tls?: ServerTls | undefined;
   /** Of the process: by it the server knows when to leave, and how long it may take. */
@@ -91,7 +93,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   const checkHost = createHostCheck(config);
   guardRequests(http, { checkHost, clients, rateLimit, admit: admission(clients, options), withinQuotas });
   if (options.answers) followAskers(http, clients, options.answers);
-  if (options.audit) auditRefusals(http, options.audit, clients);
+  if (options.audit) auditRefusals(http, { trail: options.audit, clients, visitorAddress: options.visitorAddress });
   if (options.tls) speakTls(http, options.tls);
   if (options.servesPages) await protectPages(http);
   if (options.servesPages || options.tls) demandTls(http, clients);

@@ -34,6 +34,7 @@ import { createKeyLimits, type KeyLimits } from './key-limits.ts';
 import { type LinkKeys, noLinkKeys } from './links/link-keys.ts';
 import { routeLinks } from './links/link-route.ts';
 import { postClicksSchema } from './post-clicks-schema.ts';
+import type { PersonalData } from './privacy/personal-data.ts';
 import { createBodyReader } from './request-body.ts';
 import { type ClickSpool, createKeepClick } from './spool/keep-click.ts';
 import { createWaitingClicks, type WaitingClicks } from './waiting-clicks.ts';
@@ -157,7 +158,18 @@ interface Guards {
 
 /** The server with all that does not depend on the route: limits, health, metrics and documentation. */
 function openServer(
-  { config, log, kafkaReady, rulesKnown, partitionsAgree = () => {}, life, tls, audit }: IngestDeps,
+  {
+    config,
+    log,
+    kafkaReady,
+    rulesKnown,
+    partitionsAgree = () => {},
+    life,
+    tls,
+    audit,
+    kept,
+    now = Date.now,
+  }: IngestDeps,
   { keyLimits, ...guards }: Guards,
 ): Promise<Http> {
   return createHttp({
@@ -174,8 +186,17 @@ function openServer(
     servesPages: false,
     servesBrowserClicks: true,
     readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree, ...guards.keys.readiness },
-    ...{ life, tls, audit },
+    ...{ life, tls, audit, visitorAddress: visitorAddress(guards.clients, kept?.personal, now) },
   });
+}
+
+/** In the audit log stands as much of the address of a visitor as in a click. */
+function visitorAddress(clients: Clients, personal: PersonalData | undefined, now: () => number) {
+  if (personal === undefined) return undefined;
+  return ({ raw }: FastifyRequest): string => {
+    const address = clients.addressOf(raw);
+    return address === undefined ? '' : (personal.keptIp(address, now()) ?? '');
+  };
 }
 
 interface Accepting {

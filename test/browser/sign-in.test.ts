@@ -236,6 +236,35 @@ describe('the page for keys', () => {
     });
   });
 
+  it('makes a key for one region, and says what is wrong with its name', async () => {
+    const page = await open('/?view=keys');
+    await signIn(page, keys.add({ scopes: ['admin'], label: 'the boss' }));
+    await page.getByLabel('Label').fill('shop in Europe');
+    await page.locator('input[value="ingest"]').check();
+    const region = page.getByLabel('Only in region');
+    // This service is in none.
+    await page.getByText('it would refuse the key').waitFor();
+    await region.fill('EU');
+    await page.getByRole('button', { name: 'Create' }).click();
+    await page.getByRole('alert').getByText('region is "EU"').waitFor();
+    await region.fill('eu');
+    await page.getByRole('button', { name: 'Create' }).click();
+    const secret = (await page.locator('[data-secret]').textContent()) ?? '';
+    expect(keys.check(secret, Date.now())).toMatchObject({ kind: 'right', key: { created: { region: 'eu' } } });
+    await page.getByRole('dialog').getByRole('button', { name: 'Copy' }).click();
+    await stored(page);
+    const row = page.locator('[aria-label="API keys"] tbody tr', { hasText: 'shop in Europe' });
+    await row.getByText('eu', { exact: true }).waitFor();
+    // What was asked for once is not asked for again by the next key.
+    expect(await region.inputValue()).toBe('');
+    await page.getByLabel('Label').fill('shop anywhere');
+    await page.locator('input[value="ingest"]').check();
+    await page.getByRole('button', { name: 'Create' }).click();
+    const next = (await page.locator('[data-secret]').textContent()) ?? '';
+    expect(keys.check(next, Date.now())).toMatchObject({ kind: 'right' });
+    expect(keys.check(next, Date.now())).not.toHaveProperty('key.created.region');
+  });
+
   it('warns who revokes the own key, and signs out with it', async () => {
     const page = await open('/?view=keys');
     await signIn(page, keys.add({ scopes: ['admin'], label: 'my own' }));

@@ -4501,6 +4501,25 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/reconcile-job.test.ts',
     edits: [['return result.differing + (result.invalid?.differing ?? 0);', 'return result.differing;']],
   },
+  {
+    name: 'visitor-in-the-audit-log',
+    bug: 'the whole address of a visitor whose page is refused is in the audit log, whatever INGEST_IP says',
+    file: 'infra/http-audit.ts',
+    unit: 'test/unit/ingest/browser/refused-visitors.test.ts',
+    edits: [
+      [
+        'const isVisitor = visitorAddress !== undefined &&',
+        'const isVisitor = visitorAddress !== undefined && key.id === "" &&',
+      ],
+    ],
+  },
+  {
+    name: 'visitor-for-the-owner',
+    bug: 'the audit log does not say from which server a secret key was refused, because visitors are hidden',
+    file: 'infra/http-audit.ts',
+    unit: 'test/unit/ingest/browser/refused-visitors.test.ts',
+    edits: [[' && neededBy(request.routeOptions)?.includes(publicScope);', ';']],
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {

@@ -154,6 +154,7 @@ function createForm(onMade) {
   const lasts = h('select', { name: 'lasts' }, ...lifetimes.map(([days, text]) => h('option', { value: days }, text)));
   const prefix = h('input', { name: 'prefix', maxlength: '128', autocomplete: 'off', spellcheck: 'false' });
   const prefixField = h('label', { class: 'field', hidden: true }, 'Only ads that begin with', prefix);
+  const region = createRegionField();
   const message = h('div', { role: 'status' });
   const chosen = () => boxes.filter(({ box }) => box.checked).map(({ scope }) => scope);
   /** The API takes a prefix only with that scope alone. */
@@ -174,7 +175,7 @@ function createForm(onMade) {
       ),
     ),
     h('label', { class: 'field' }, 'Valid', lasts),
-    prefixField,
+    [prefixField, region.element],
     h('button', { class: 'main' }, 'Create'),
     message,
   );
@@ -189,6 +190,7 @@ function createForm(onMade) {
         scopes: chosen(),
         ...(days > 0 && { expires_at: new Date(Date.now() + days * 86_400_000).toISOString() }),
         ...(prefix.value && { ad_id_prefix: prefix.value }),
+        ...(region.input.value && { region: region.input.value }),
       });
       form.reset();
       offerPrefix();
@@ -201,6 +203,14 @@ function createForm(onMade) {
   const card = createCard({ title: 'New key', note: 'is shown once, and known everywhere within two seconds' });
   card.body.append(form);
   return card.element;
+}
+
+function createRegionField() {
+  const input = h('input', { name: 'region', maxlength: '32', autocomplete: 'off', spellcheck: 'false' });
+  const { region } = currentSession();
+  const here = region ? `This service is in region ${region}.` : 'This service is in none, so it would refuse the key.';
+  const hint = h('span', { class: 'muted' }, ` Empty: in all. ${here}`);
+  return { input, element: h('label', { class: 'field' }, 'Only in region', input, hint) };
 }
 
 /** @type {readonly (readonly [Scope, string])[]} */
