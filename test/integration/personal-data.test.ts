@@ -1,6 +1,7 @@
 /**
  * Personal data after a full run of all processes, on a real broker and a real ClickHouse: it is in no log and no metric,
  * and, where it is hashed, neither in the log of clicks nor in a table. Whoever asks for a person still finds the clicks.
+ * Who was shown what is kept, and was erased, is named by nothing that this has left behind.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -33,6 +34,7 @@ beforeAll(async () => {
   writeFileSync(join(directory, 'geo.mmdb'), geoDatabase({ '198.51.100.0/24': 'KR' }));
   pipeline = await startTestPipeline({
     LOG_LEVEL: 'debug',
+    SINK_ERASURE_SETTLE_MS: '1000',
     INGEST_IP: 'hashed',
     INGEST_USER_ID: 'hashed',
     INGEST_USER_AGENT: 'none',
@@ -121,6 +123,92 @@ it('has them in no log and no metric of any process, whatever went wrong with th
     const { quarantine } = await pipeline.get<{ quarantine: Record<string, number> }>('/v1/status');
     return quarantine['malformed'] === 1;
   });
+  await expectNoneNamed();
+});
+
+it('names nobody who was shown what is kept and was erased, in any log, metric, address, table or topic', async () => {
+  const erased = [person.id, foreign.id];
+  expect(await kindsShown(person.id)).toContain('click');
+  expect(await kindsShown(foreign.id)).toContain('quarantined_line');
+  const wrong: [string, string, object?][] = [
+    ['GET', `/v1/users/${person.id}/export?for=${foreign.id}`],
+    ['POST', `/v1/users/${person.id}/export`],
+    ['DELETE', `/v1/users/${person.id}${'x'.repeat(600)}`],
+    ['DELETE', `/v1/users/${person.id}%00`],
+    ['POST', '/v1/erasures', { user_ids: [person.id, 7] }],
+    ['POST', '/v1/erasures', { user_ids: person.id }],
+    ['POST', '/v1/erasures', { user_ids: [], person: foreign.id }],
+    ['GET', `/v1/erasures/${person.id}`],
+  ];
+  for (const [method, path, body] of wrong) await send(method, path, body);
+  const filter = { user_ids: { out: [person.id] } };
+  expect((await send('PUT', '/v1/filters/no-jo', filter)).status).toBe(200);
+  expect((await send('DELETE', `/v1/users/${person.id}`)).status).toBe(409);
+  expect((await send('PUT', '/v1/filters/no-jo', { user_ids: { out: ['bot-*'] } })).status).toBe(200);
+  const begun = [
+    await send('DELETE', `/v1/users/${person.id}`),
+    await send('POST', '/v1/erasures', { user_ids: [foreign.id] }),
+  ];
+  for (const { status, text, location } of begun) {
+    expect(status).toBe(202);
+    expect(location).toMatch(/^\/v1\/erasures\/[0-9a-f]{32}$/);
+    const done = await eventually('erased', async () => {
+      const answer = await send('GET', location);
+      return JSON.parse(answer.text).state === 'done' && answer;
+    });
+    expect(namedIn(text + done.text)).toEqual([]);
+  }
+  for (const id of erased) expect(await kindsShown(id)).toEqual(['about', 'end']);
+
+  await using clickhouse = openClickHouse(loadConfig(ClickHouseConfig, pipeline.env), { readers: 1 });
+  const recorded = async () => JSON.stringify(await clickhouse.query('SELECT * FROM audit_record'));
+  const acts = ['GET /v1/users/:user_id/export', 'DELETE /v1/users/:user_id', 'POST /v1/erasures'];
+  await eventually('the audit log', async () => {
+    const text = await recorded();
+    return acts.every(act => text.includes(`"${act}"`));
+  });
+  // Somebody else who has clicked on the same page still has it.
+  const theirs = "click_raw WHERE user_id LIKE 'erased:%'";
+  const tables = [theirs, 'quarantine', 'audit_record', 'stored_filter', 'replay_job', 'system.mutations'];
+  for (const table of tables) {
+    const rows = JSON.stringify(await clickhouse.query(`SELECT * FROM ${table}`));
+    expect([table, namedIn(rows)]).toEqual([table, []]);
+  }
+  expect(await clickhouse.query(`SELECT count() > 2 AS some FROM ${theirs}`)).toEqual([{ some: 1 }]);
+  for (const topic of ['erasures', 'audit']) {
+    const read = await readCommitted(pipeline.broker.brokers, topic, 'traceparent');
+    expect(read.length).toBeGreaterThan(0);
+    expect([topic, namedIn(JSON.stringify(read))]).toEqual([topic, []]);
+  }
+  await expectNoneNamed();
+});
+
+const namedIn = (text: string) => secrets.filter(secret => text.includes(secret));
+
+/** Also says of what trace it is, as a proxy would. No header of an answer names anybody. */
+async function send(method: string, path: string, body?: object) {
+  const traced = { traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' };
+  const response = await fetch(`${pipeline.queryApi.url}${path}`, {
+    method,
+    headers: body === undefined ? traced : { ...traced, 'content-type': 'application/json' },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  expect(namedIn(JSON.stringify([...response.headers]))).toEqual([]);
+  const { status, headers } = response;
+  return { status, text: await response.text(), location: headers.get('location') ?? '' };
+}
+
+/** Of each line of what is kept of a person. */
+async function kindsShown(id: string): Promise<string[]> {
+  const { status, text } = await send('GET', `/v1/users/${id}/export`);
+  expect(status).toBe(200);
+  return text
+    .trim()
+    .split('\n')
+    .map(line => (JSON.parse(line) as { kind: string }).kind);
+}
+
+async function expectNoneNamed(): Promise<void> {
   const { ingest, aggregator, sink, queryApi, jobs } = pipeline;
   for (const [name, service] of Object.entries({ ingest, aggregator, sink, queryApi, jobs })) {
     const metrics = await (await fetch(`${service.url}/metrics`)).text();
@@ -134,4 +222,4 @@ it('has them in no log and no metric of any process, whatever went wrong with th
     ]);
     expect([name, found]).toEqual([name, []]);
   }
-});
+}

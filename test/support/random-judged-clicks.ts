@@ -13,11 +13,16 @@ const bits = fc.oneof(
   { weight: 2, arbitrary: fc.integer({ min: 0, max: 127 }) },
 );
 
+/** First or last in a step of double clicks, whatever the length of the steps. */
+const atBorder = fc
+  .tuple(fc.integer({ min: 1, max: 119 }), fc.constantFrom(-1, 0))
+  .map(([second, ms]) => 1_000 * second + ms);
+
 /** Fields of a click of two ads, in one of two minutes from `minute0` on. */
 export const judgedFields: fc.Arbitrary<Partial<Click>> = fc.record({
   adId: fc.constantFrom('a', 'b'),
   country: fc.constantFrom('KR', 'KR', 'US'),
-  clickedAt: fc.integer({ min: minute0, max: minute0 + 2 * minuteMs - 1 }),
+  clickedAt: fc.oneof(fc.integer({ min: 0, max: 2 * minuteMs - 1 }), atBorder).map(ms => minute0 + ms),
   ip: ips,
   userId: names,
   userAgent: names,
