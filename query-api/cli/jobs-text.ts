@@ -61,7 +61,7 @@ export function reconciliationText({ state, error, result }: AnswerOf<'getReconc
   const { cells_compared, cells_differing, conflicts, drift, minutes_left_out, invalid } = result;
   const conflicting = conflicts === 0 ? '' : `, ${counted(conflicts, 'event id')} with copies that differ`;
   const leftOut =
-    minutes_left_out === 0 ? '' : `, ${counted(minutes_left_out, 'minute')} not compared (late clicks kept arriving)`;
+    minutes_left_out === 0 ? '' : `, ${counted(minutes_left_out, 'minute')} not compared (about to be restated)`;
   const head = `${state}: ${counted(cells_compared, 'count')} compared with raw clicks, ${counted(cells_differing, 'differs', 'differ')}${conflicting}${leftOut}\n`;
   if (error !== null) return `${head}${error}\n`;
   const table = textTable(

@@ -1343,7 +1343,7 @@ export interface Operations {
         }[];
         /** The minutes in which counts or invalid clicks differ, at most 1,000. */
         readonly minutes: readonly string[];
-        /** Minutes that were not compared, because late clicks kept coming. */
+        /** Minutes that were not compared, because they were about to be restated: late clicks kept coming, or a split ad was not counted again yet. */
         readonly minutes_left_out: number;
         /** Invalid clicks, compared with a second statement of the rules, in SQL over raw clicks. */
         readonly invalid: {
@@ -2161,7 +2161,7 @@ export interface Operations {
           }[];
           /** The minutes in which counts or invalid clicks differ, at most 1,000. */
           readonly minutes: readonly string[];
-          /** Minutes that were not compared, because late clicks kept coming. */
+          /** Minutes that were not compared, because they were about to be restated: late clicks kept coming, or a split ad was not counted again yet. */
           readonly minutes_left_out: number;
           /** Invalid clicks, compared with a second statement of the rules, in SQL over raw clicks. */
           readonly invalid: {
@@ -2956,7 +2956,7 @@ export interface Operations {
         }[];
         /** The minutes in which counts or invalid clicks differ, at most 1,000. */
         readonly minutes: readonly string[];
-        /** Minutes that were not compared, because late clicks kept coming. */
+        /** Minutes that were not compared, because they were about to be restated: late clicks kept coming, or a split ad was not counted again yet. */
         readonly minutes_left_out: number;
         /** Invalid clicks, compared with a second statement of the rules, in SQL over raw clicks. */
         readonly invalid: {

@@ -15,7 +15,7 @@ import { createJobStore, type JobStore } from '../store/jobs/job-store.ts';
 import { createRecountQueries } from '../store/jobs/recount-rows.ts';
 import { createInvalidComparison } from '../store/jobs/sql-invalid.ts';
 import { createReconciliation } from '../store/jobs/sql-recount.ts';
-import { createSplitClicks } from '../store/split-clicks.ts';
+import { createSplitClicks, type SplitReading } from '../store/split-clicks.ts';
 import { noneSplit, type SplitRules } from '../store/split-minutes.ts';
 import type { JobsConfig } from './config.ts';
 import { idsPerAdEverywhereFrom, idsPerAdFromOf } from './conservation/id-rule.ts';
@@ -106,7 +106,8 @@ function createLoop(deps: JobsDeps, onRecounted: () => void): JobLoop {
   });
   const lateQueue = createLateQueue({ clickhouse, now, log });
   // What one node shows says nothing about another one.
-  const splitClicks = of.replicas.each(() => createSplitClicks({ clickhouse, splitRules, now, keepMs: 0 }));
+  const splitOfNode = of.replicas.each(() => createSplitClicks({ clickhouse, splitRules, now, keepMs: 0 }));
+  const splitClicks: SplitReading = finalUntil => splitOfNode()(finalUntil);
   const { progress } = createQueries(clickhouse, { timeoutMs });
   // Each node has a gate of its own, because one node may lack raw clicks that another has.
   const gate = of.replicas.each(() => createRawGate(countedLog));
@@ -118,11 +119,11 @@ function createLoop(deps: JobsDeps, onRecounted: () => void): JobLoop {
     gate: { passed: (open, progressed) => gate().passed(open, progressed) },
     findWork: createWorkFinder({
       ...{ store, lateMinutes, lateQueue, repairs: config.RECONCILE_REPAIR, now, log },
-      splitClicks: finalUntil => splitClicks()(finalUntil),
+      splitClicks,
       ...(scanMs === undefined ? {} : { scanMs }),
     }),
     begin: () => takeOverFormerRows({ clickhouse, jobLog, requests, log }),
-    run: createRun(deps, { clickhouse, store, lateMinutes, progress, mayGoOn, onRecounted }),
+    run: createRun(deps, { clickhouse, store, lateMinutes, splitClicks, progress, mayGoOn, onRecounted }),
   });
   return loop;
 }
@@ -133,6 +134,7 @@ interface RunParts {
   readonly clickhouse: ClickHouse;
   readonly store: Store;
   readonly lateMinutes: LateMinutes;
+  readonly splitClicks: SplitReading;
   readonly progress: () => Promise<readonly Progress[]>;
   readonly mayGoOn: (job: Job) => Promise<boolean>;
   /** Is called after each turn of a replay or restatement. */
@@ -141,7 +143,7 @@ interface RunParts {
 
 /** Returns what runs one turn of a job. */
 function createRun({ countedLog, now, log, pace = {} }: JobsDeps, parts: RunParts): JobLoopDeps['run'] {
-  const { clickhouse, store, lateMinutes, progress, mayGoOn, onRecounted } = parts;
+  const { clickhouse, store, lateMinutes, splitClicks, progress, mayGoOn, onRecounted } = parts;
   const { pageRows, settleMs } = pace;
   const idsPerAdFrom = async () => idsPerAdEverywhereFrom(await progress());
   const versions = async () => (await countedLog.routing?.())?.versions ?? [];
@@ -153,6 +155,11 @@ function createRun({ countedLog, now, log, pace = {} }: JobsDeps, parts: RunPart
       return version => known.find(each => each.version === version);
     },
   });
+  const pending = async (from: number, to: number) => {
+    const late = await lateMinutes.pending(from, to);
+    const split = await splitClicks(to);
+    return [...late.map(({ minute }) => minute), ...split.minutes.filter(minute => minute >= from && minute < to)];
+  };
   const recounting = {
     ...{ store, now, mayGoOn },
     queries: createRecountQueries(clickhouse),
@@ -164,7 +171,7 @@ function createRun({ countedLog, now, log, pace = {} }: JobsDeps, parts: RunPart
   };
   return async (job, partitions) => {
     if (job.kind === 'reconcile')
-      return await runReconcile(job, { store, reconciliation, invalid, lateMinutes, now, log, mayGoOn, settleMs });
+      return await runReconcile(job, { store, reconciliation, invalid, pending, now, log, mayGoOn, settleMs });
     try {
       return await runRecount(job, partitions, recounting);
     } finally {

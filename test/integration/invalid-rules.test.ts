@@ -244,10 +244,10 @@ describe('rules of invalid clicks', () => {
     ]);
   });
 
-  it('are what a reconciliation in SQL finds, and a row that says something else is a difference to it', async () => {
+  it('are what a reconciliation in SQL finds, of a split ad too, and a row that says something else is a difference to it', async () => {
     const range = ['--from', new Date(minute).toISOString(), '--to', new Date(minute + minuteMs).toISOString()];
     const equal = await cli('reconcile', ...range);
-    expect(equal.stdout).toContain('invalid clicks: 1 count compared with the rules, 0 differ');
+    expect(equal.stdout).toContain('invalid clicks: 2 counts compared with the rules, 0 differ');
     expect(equal.code).toBe(0);
     await clickhouse.command(`INSERT INTO ad_minute
       (minute, ad_id, country, partition, version, clicks, duplicates, late, rules_given, invalid_given, invalid_by_given)

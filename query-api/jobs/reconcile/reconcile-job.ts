@@ -8,7 +8,6 @@ import type { Job } from '../../store/jobs/job.ts';
 import type { InvalidComparison } from '../../store/jobs/sql-invalid.ts';
 import type { Reconciliation } from '../../store/jobs/sql-recount.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
-import type { LateMinutes } from '../restate/late-minutes.ts';
 import type { JobWriter } from '../writing/job-writer.ts';
 import {
   conflicts,
@@ -26,7 +25,8 @@ export interface ReconcileJobDeps {
   readonly store: Pick<JobWriter, 'save'>;
   readonly reconciliation: Reconciliation;
   readonly invalid: InvalidComparison;
-  readonly lateMinutes: Pick<LateMinutes, 'pending'>;
+  /** Returns the minutes of a range (epoch ms) that are about to be restated, for late clicks or for a split ad. */
+  readonly pending: (from: number, to: number) => Promise<readonly number[]>;
   readonly now: () => number;
   readonly log: Logger;
   readonly mayGoOn: (job: Job) => Promise<boolean>;
@@ -41,14 +41,14 @@ export interface ReconcileJobDeps {
  * Returns the job after its run. It is done if its position is its end. @throws Corrupt when its result is unreadable
  */
 export async function runReconcile(asked: Job, deps: ReconcileJobDeps): Promise<Job> {
-  const { store, lateMinutes, now, mayGoOn, settleMs = 10_000 } = deps;
+  const { store, now, mayGoOn, settleMs = 10_000 } = deps;
   let job = asked;
   while (job.position < job.to) {
     const from = job.position;
     const to = await deps.reconciliation.stepEnd({ from, to: job.to });
-    // Minutes that late clicks are about to change are compared after that change. But a client that keeps sending late
-    // clicks must not delay the reconciliation forever.
-    const pending = new Set((await lateMinutes.pending(from, to)).map(({ minute }) => minute));
+    // Minutes that are about to be restated are compared after that. But a client that keeps sending late clicks must not
+    // delay the reconciliation forever.
+    const pending = new Set(await deps.pending(from, to));
     if (pending.size > 0 && now() - job.updatedAt < longestWaitMs) return job;
     const before = resultOf(job);
     const found = await comparedWithout(pending, { from, to }, before, deps);

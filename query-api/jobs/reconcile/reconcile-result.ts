@@ -16,7 +16,7 @@ const ReconcileResult = Type.Object({
   ads: Type.Array(Type.Object({ ad_id: Type.String(), ...sums })),
   /** Epoch ms. Those in which counts differ, or which of them are invalid. */
   minutes: Type.Array(Type.Integer()),
-  /** The number of minutes that were not compared because late clicks kept coming to them. */
+  /** The number of minutes that were not compared because they were about to be restated. */
   leftOut: Type.Optional(Type.Integer()),
   /** Left out by the release before. */
   invalid: Type.Optional(

@@ -131,7 +131,9 @@ const Reconciliation = Type.Object(
         minutes: Type.Array(timeField('A minute that differs.'), {
           description: 'The minutes in which counts or invalid clicks differ, at most 1,000.',
         }),
-        minutes_left_out: countField('Minutes that were not compared, because late clicks kept coming.'),
+        minutes_left_out: countField(
+          'Minutes that were not compared, because they were about to be restated: late clicks kept coming, or a split ad was not counted again yet.',
+        ),
         invalid: InvalidResult,
       },
       { additionalProperties: false },
@@ -145,7 +147,7 @@ const startSchema = {
   operationId: 'startReconciliation',
   summary: 'Compare final counts, and which clicks are invalid, with raw clicks in SQL, without the streaming code',
   description:
-    'Makes a job and answers at once. `GET /v1/reconciliations/{id}` shows the job. It changes nothing. The range must be final, and its raw clicks must still be kept. The job waits up to ten minutes for late clicks. Jobs take turns of a few seconds. At most `JOBS_MAX_OPEN` reconciliations that people asked for may be queued or running. More are refused with 429 `too_many_open_jobs`, which has the fields `kind`, `limit` and `open`.',
+    'Makes a job and answers at once. `GET /v1/reconciliations/{id}` shows the job. It changes nothing. The range must be final, and its raw clicks must still be kept. The job waits up to ten minutes for late clicks and split ads to be restated. Jobs take turns of a few seconds. At most `JOBS_MAX_OPEN` reconciliations that people asked for may be queued or running. More are refused with 429 `too_many_open_jobs`, which has the fields `kind`, `limit` and `open`.',
   body: Type.Object(JobBody.properties, { additionalProperties: false }),
   response: { 202: Reconciliation, ...startProblems },
 } as const;

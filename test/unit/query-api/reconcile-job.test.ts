@@ -36,12 +36,8 @@ function world({ pending = [] as number[], differing = 0, invalid = [] as Invali
       invalid: {
         compare: async ({ from }) => invalid.map(each => ({ ...each, minutes: each.minutes.map(() => from) })),
       },
-      lateMinutes: {
-        pending: async (from, to) =>
-          pending
-            .map(n => ({ day: 0, minute: begin + n * minuteMs, lines: 1 }))
-            .filter(({ minute }) => minute >= from && minute < to),
-      },
+      pending: async (from, to) =>
+        pending.map(n => begin + n * minuteMs).filter(minute => minute >= from && minute < to),
       now: () => state.at,
       log: pino({ level: 'silent' }),
       mayGoOn: async () => mayGoOn,

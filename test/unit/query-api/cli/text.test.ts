@@ -324,7 +324,7 @@ ad_1             8            6      -2  -0.50
       invalid: noRules,
     };
     expect(reconciliationText({ ...job, kind: 'reconcile', result })).toBe(
-      'done: 9 counts compared with raw clicks, 0 differ, 2 minutes not compared (late clicks kept arriving)\n',
+      'done: 9 counts compared with raw clicks, 0 differ, 2 minutes not compared (about to be restated)\n',
     );
   });
 
