@@ -3220,7 +3220,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'only what was let in is recorded: who tries what its key does not allow goes unnoticed',
     file: 'infra/http.ts',
     unit: 'test/unit/audited-routes.test.ts',
-    edits: [['  if (options.audit) auditRefusals(http, options.audit, clients);\n', '']],
+    edits: [['if (options.audit) auditRefusals(', 'if (options.audit && !options.log) auditRefusals(']],
   },
   {
     name: 'persons-in-the-audit-log',
