@@ -4520,6 +4520,20 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/ingest/browser/refused-visitors.test.ts',
     edits: [[' && neededBy(request.routeOptions)?.includes(publicScope);', ';']],
   },
+  {
+    name: 'erasure-found-by-name',
+    bug: 'the address of an erasure names the person: it stands in the logs of every proxy on the way',
+    file: 'query-api/routes/users/erasures.ts',
+    integration: 'test/integration/personal-data.test.ts',
+    edits: [['reply.code(202).header(', "reply.code(202).header('x-erased', userIds.join()).header("]],
+  },
+  {
+    name: 'erased-in-the-audit-log',
+    bug: 'the audit log says for seven years who was erased and whose clicks were exported',
+    file: 'infra/http-audit.ts',
+    integration: 'test/integration/personal-data.test.ts',
+    edits: [["'uniques', 'window'],", "'uniques', 'window', 'user_id', 'user_ids'],"]],
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {
