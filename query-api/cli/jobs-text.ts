@@ -58,7 +58,9 @@ function effectText(effect: Effect, isApplied: boolean): string {
 }
 
 export function reconciliationText({ state, error, result }: AnswerOf<'getReconciliation'>): string {
-  const { cells_compared, cells_differing, conflicts, drift, minutes_left_out, invalid } = result;
+  const { cells_compared, cells_differing, conflicts, drift, minutes_left_out } = result;
+  // A query API of the release before says nothing of it.
+  const invalid: typeof result.invalid | undefined = result.invalid;
   const conflicting = conflicts === 0 ? '' : `, ${counted(conflicts, 'event id')} with copies that differ`;
   const leftOut =
     minutes_left_out === 0 ? '' : `, ${counted(minutes_left_out, 'minute')} not compared (about to be restated)`;
@@ -68,7 +70,7 @@ export function reconciliationText({ state, error, result }: AnswerOf<'getReconc
     [{ title: 'ad' }, ...['minutes', 'counted', 'raw', 'drift'].map(title => ({ title, isNumber: true }))],
     drift.map(ad => [ad.ad_id, `${ad.cells}`, `${ad.counted}`, `${ad.raw}`, signed(ad.drift)]),
   );
-  if (invalid.cells_compared === 0) return `${head}${table}`;
+  if (invalid === undefined || invalid.cells_compared === 0) return `${head}${table}`;
   const byRules = `invalid clicks: ${counted(invalid.cells_compared, 'count')} compared with the rules, ${counted(invalid.cells_differing, 'differs', 'differ')}\n`;
   const byReason = textTable(
     [

@@ -12,6 +12,7 @@ import { printed } from '../../../../query-api/cli/printed.ts';
 import { outcomeWords, quarantineText } from '../../../../query-api/cli/quarantine-text.ts';
 import { shortDuration, shortTime, styleFor } from '../../../../query-api/cli/style.ts';
 import { textTable } from '../../../../query-api/cli/text-table.ts';
+import type { AnswerOf } from '../../../../query-api/client/client.ts';
 import { allValid } from '../../../support/shown-counts.ts';
 
 const bare = styleFor({ isTerminal: false, hasColour: false });
@@ -297,6 +298,15 @@ ad_1             8            6      -2  -0.50
         'invalid clicks: 8 counts compared with the rules, 2 differ\n' +
         'ad  invalid because of  counts  counted  by the rules  drift\n' +
         'a   double_click             2        5             3     -2\n',
+    );
+  });
+
+  it('says nothing of invalid clicks where the query API is of the release before, which does not either', () => {
+    const result = {
+      ...{ cells_compared: 9, cells_differing: 0, conflicts: 0, drift: [], minutes: [], minutes_left_out: 0 },
+    } as unknown as AnswerOf<'getReconciliation'>['result'];
+    expect(reconciliationText({ ...job, kind: 'reconcile', result })).toBe(
+      'done: 9 counts compared with raw clicks, 0 differ\n',
     );
   });
 
