@@ -3,9 +3,9 @@
  * from answering.
  */
 import { setPriority } from 'node:os';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { messageOf } from '../../infra/errors.ts';
-import { Recount, type RecountSettings } from './recount.ts';
+import { Recount } from './recount.ts';
 import type { Answer, Request } from './recount-thread.ts';
 import { statedRowsIn } from './stated-rows.ts';
 
@@ -13,9 +13,14 @@ import { statedRowsIn } from './stated-rows.ts';
 // process.
 if (process.platform === 'linux') setPriority(0, 10);
 
-const recount = new Recount(workerData as RecountSettings);
+/** Of the recount under way. */
+let recount: Recount | undefined;
 
 parentPort?.on('message', (request: Request) => {
+  if (request.kind === 'forget') {
+    recount = undefined;
+    return;
+  }
   try {
     parentPort?.postMessage(answer(request));
   } catch (error) {
@@ -23,7 +28,12 @@ parentPort?.on('message', (request: Request) => {
   }
 });
 
-function answer(request: Request): Answer {
+function answer(request: Exclude<Request, { kind: 'forget' }>): Answer {
+  if (request.kind === 'begin') {
+    recount = new Recount(request.settings);
+    return {};
+  }
+  if (recount === undefined) throw new Error('no recount has begun');
   if (request.kind === 'compare') {
     return {
       lines: recount.drainLines(request.until),

@@ -528,6 +528,13 @@ export const mutations: readonly Mutation[] = [
     edits: [["['ad_minute', of(recordKinds.adMinute)]", "['ad_minute', []]"]],
   },
   {
+    name: 'thread-kept-while-it-works',
+    bug: 'a thread whose recount was given up is used again: the next recount takes its answers for its own',
+    file: 'aggregator/replay/recount-thread.ts',
+    edits: [['waiting.length > 0 || ', '']],
+    unit: 'test/unit/aggregator/recount-thread.test.ts',
+  },
+  {
     name: 'read-without-final',
     bug: 'a query sums all versions of a row',
     file: 'query-api/store/sql/stated-rows.ts',
