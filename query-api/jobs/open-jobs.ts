@@ -25,6 +25,7 @@ import { runRecount } from './recount/recount-job.ts';
 import { recountRulesOf } from './recount/rules-replay.ts';
 import { createLateMinutes, type LateMinutes } from './restate/late-minutes.ts';
 import { createLateQueue } from './restate/late-queue.ts';
+import { createPendingMinutes } from './restate/pending-minutes.ts';
 import { createRollUpLoop } from './rollup/roll-up-loop.ts';
 import { takeOverFormerRows } from './runner/former-rows.ts';
 import { createJobLoop, type JobLoop, type JobLoopDeps } from './runner/job-loop.ts';
@@ -155,11 +156,7 @@ function createRun({ countedLog, now, log, pace = {} }: JobsDeps, parts: RunPart
       return version => known.find(each => each.version === version);
     },
   });
-  const pending = async (from: number, to: number) => {
-    const late = await lateMinutes.pending(from, to);
-    const split = await splitClicks(to);
-    return [...late.map(({ minute }) => minute), ...split.minutes.filter(minute => minute >= from && minute < to)];
-  };
+  const pending = createPendingMinutes(lateMinutes, splitClicks);
   const recounting = {
     ...{ store, now, mayGoOn },
     queries: createRecountQueries(clickhouse),

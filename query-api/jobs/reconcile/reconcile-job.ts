@@ -8,6 +8,7 @@ import type { Job } from '../../store/jobs/job.ts';
 import type { InvalidComparison } from '../../store/jobs/sql-invalid.ts';
 import type { Reconciliation } from '../../store/jobs/sql-recount.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
+import type { PendingMinutes } from '../restate/pending-minutes.ts';
 import type { JobWriter } from '../writing/job-writer.ts';
 import {
   conflicts,
@@ -25,8 +26,7 @@ export interface ReconcileJobDeps {
   readonly store: Pick<JobWriter, 'save'>;
   readonly reconciliation: Reconciliation;
   readonly invalid: InvalidComparison;
-  /** Returns the minutes of a range (epoch ms) that are about to be restated, for late clicks or for a split ad. */
-  readonly pending: (from: number, to: number) => Promise<readonly number[]>;
+  readonly pending: PendingMinutes;
   readonly now: () => number;
   readonly log: Logger;
   readonly mayGoOn: (job: Job) => Promise<boolean>;
