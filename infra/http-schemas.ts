@@ -5,8 +5,13 @@
  * The compilers are Fastify's own, with the options that the server gives them. What they make is the same function, and
  * a schema that cannot be compiled fails the requests of its route.
  */
-import compileValidators from '@fastify/ajv-compiler';
-import compileSerializers from '@fastify/fast-json-stringify-compiler';
+import { createRequire } from 'node:module';
+
+// As Fastify loads them. What replaces them there (test/support/compiled-once.ts) replaces them here.
+const require = createRequire(import.meta.url);
+const compileValidators: typeof import('@fastify/ajv-compiler') = require('@fastify/ajv-compiler');
+const compileSerializers: typeof import('@fastify/fast-json-stringify-compiler') =
+  require('@fastify/fast-json-stringify-compiler');
 
 /** For Fastify's option `schemaController`. */
 export function whenFirstAsked() {
