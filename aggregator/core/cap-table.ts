@@ -1,18 +1,19 @@
 /**
- * Counts what was let through, by key: a hash table from 96 bits to one word, in one typed array, with open addressing
- * and linear probing. A key costs no object, and 23 to 46 bytes, as in id-set.ts.
- *
- * The word of a key is not 0 once it was used, which is how a free slot is told from a used one.
+ * Counts what was let through, by cell and 96-bit key: a hash table to one word, in slots (slots.ts). The word of a key
+ * is not 0 once it was used, which is how a free slot is told from a used one.
  */
-import { grownFrom } from './growth.ts';
+import { firstAt, grown, mostUse } from './slots.ts';
 
 export class CapTable {
   /** Three words of the key, and its own word. */
   #words: Int32Array;
   #slotsPerHash: number;
   #size = 0;
+  readonly #expectedCapacity: number;
 
-  constructor(capacity = 256) {
+  /** `expectedCapacity` is the capacity to which a table grows at once when it outgrows its first ones. */
+  constructor(expectedCapacity = 0, capacity = 256) {
+    this.#expectedCapacity = expectedCapacity;
     this.#words = new Int32Array(capacity * 4);
     this.#slotsPerHash = capacity / 2 ** 32;
   }
@@ -30,11 +31,15 @@ export class CapTable {
   }
 
   /**
-   * Returns the place of the word of the key (a, b, c). A new key has 0 there, and the caller must at once `set` another
-   * word. The place is good until the next call. `a` must be a hash, because it decides the slot.
+   * Returns the place of the word of the key `keys[at, at + 3)` in a cell. A new key has 0 there, and the caller must at
+   * once `set` another word. The place is good until the next call. The first word of the key must be a hash, because it
+   * decides the slot.
    */
-  placeOf(a: number, b: number, c: number): number {
+  placeOf(cell: number, keys: Int32Array, keyAt: number): number {
     if (this.#size >= this.capacity * mostUse) this.#grow();
+    const a = keys[keyAt]!;
+    const b = keys[keyAt + 1]!;
+    const c = keys[keyAt + 2]! ^ mixed(cell);
     const words = this.#words;
     for (let at = firstAt(a, this.#slotsPerHash); ; at = at + 4 === words.length ? 0 : at + 4) {
       if (words[at + 3] === 0) {
@@ -72,29 +77,12 @@ export class CapTable {
   }
 
   #grow(): void {
-    const old = this.#words;
-    const capacity = grownFrom(this.capacity, largeFrom);
-    const words = new Int32Array(capacity * 4);
-    const slotsPerHash = capacity / 2 ** 32;
-    for (let from = 0; from < old.length; from += 4) {
-      if (old[from + 3] === 0) continue;
-      let at = firstAt(old[from]!, slotsPerHash);
-      while (words[at + 3] !== 0) at = at + 4 === words.length ? 0 : at + 4;
-      words[at] = old[from]!;
-      words[at + 1] = old[from + 1]!;
-      words[at + 2] = old[from + 2]!;
-      words[at + 3] = old[from + 3]!;
-    }
-    this.#words = words;
-    this.#slotsPerHash = slotsPerHash;
+    this.#words = grown(this.#words, this.#expectedCapacity);
+    this.#slotsPerHash = this.capacity / 2 ** 32;
   }
 }
 
-const mostUse = 0.7;
-/** A number of slots (growth.ts). */
-const largeFrom = 1 << 20;
-
-/** The position of the slot in which a key with this first word is searched first. */
-function firstAt(word: number, slotsPerHash: number): number {
-  return ((word >>> 0) * slotsPerHash) << 2;
+/** Two cells never have the same result. */
+function mixed(cell: number): number {
+  return Math.imul(cell, 0x9e3779b1);
 }

@@ -13,7 +13,7 @@ import { windowMs, windowStartOf } from './time.ts';
 
 export class ClickPersons {
   readonly facts: Uint8Array;
-  /** 1 where the click has a person, plus 2 where it has an address, plus 4 where the person is a user id. */
+  /** What the click has: `hasPerson`, `hasAddress`, `hasUser`. */
   readonly who: Uint8Array;
   /** Three words for each click, of its person at its address. */
   readonly persons: Int32Array;
@@ -59,48 +59,49 @@ export class ClickPersons {
 
   #addPerson(i: number, reader: RecordReader, cellHash: number): void {
     const { ipStart, ipEnd, userIdStart, userIdEnd, userAgentStart, userAgentEnd } = reader;
-    const hasAddress = ipEnd > 0;
-    const hasUser = userIdEnd > 0;
-    this.#texts.view = reader.view;
-    if (hasAddress) this.#write(this.addresses, i, cellHash, ofAddress, ipStart, ipEnd, ipStart, ipEnd);
-    let hasPerson = true;
-    if (hasUser && hasAddress) this.#write(this.persons, i, cellHash, ofUser, ipStart, ipEnd, userIdStart, userIdEnd);
-    else if (hasUser)
-      this.#write(this.persons, i, cellHash, ofUserAlone, userIdStart, userIdEnd, userIdStart, userIdEnd);
-    else if (hasAddress && userAgentEnd > 0)
-      this.#write(this.persons, i, cellHash, ofUserAgent, ipStart, ipEnd, userAgentStart, userAgentEnd);
-    else hasPerson = false;
-    this.who[i] = (hasPerson ? 1 : 0) | (hasAddress ? 2 : 0) | (hasUser ? 4 : 0);
-  }
-
-  /** Writes the hash of two texts. `kind` keeps an id apart from a user agent that has the same text. */
-  #write(
-    into: Int32Array,
-    i: number,
-    cellHash: number,
-    kind: number,
-    start: number,
-    end: number,
-    otherStart: number,
-    otherEnd: number,
-  ): void {
     const texts = this.#texts;
-    texts.adIdStart = start;
-    texts.adIdEnd = end;
-    texts.eventIdStart = otherStart;
-    texts.eventIdEnd = otherEnd;
-    const hash = this.#hash;
-    hashClick(texts, true, this.#idKey, hash);
-    into[3 * i] = hash[0]! ^ cellHash;
-    into[3 * i + 1] = hash[1]! ^ kind;
-    into[3 * i + 2] = hash[2]!;
+    texts.view = reader.view;
+    let who = ipEnd > 0 ? hasAddress : 0;
+    let kind = 0;
+    // The first text is the address, if there is one. The second is the person, if there is one.
+    let start = ipStart;
+    let end = ipEnd;
+    if (userIdEnd > 0) {
+      who |= hasPerson | hasUser;
+      kind = ipEnd > 0 ? ofUser : ofUserAlone;
+      start = userIdStart;
+      end = userIdEnd;
+    } else if (ipEnd > 0 && userAgentEnd > 0) {
+      who |= hasPerson;
+      kind = ofUserAgent;
+      start = userAgentStart;
+      end = userAgentEnd;
+    }
+    this.who[i] = who;
+    if (who === 0) return;
+    texts.adIdStart = ipEnd > 0 ? ipStart : start;
+    texts.adIdEnd = ipEnd > 0 ? ipEnd : end;
+    texts.eventIdStart = start;
+    texts.eventIdEnd = end;
+    const { persons, addresses } = this;
+    const at = 3 * i;
+    hashClick(texts, true, this.#idKey, this.#hash, 0, addresses, at);
+    addresses[at]! ^= cellHash;
+    // `kind` keeps an id apart from a user agent that has the same text.
+    persons[at] = this.#hash[0]! ^ cellHash;
+    persons[at + 1] = this.#hash[1]! ^ kind;
+    persons[at + 2] = this.#hash[2]!;
   }
 }
+
+/** Bits of `who`. A click with a user id has a person. */
+export const hasPerson = 1;
+export const hasAddress = 2;
+export const hasUser = 4;
 
 type Texts = { -readonly [field in keyof IdBytes]: IdBytes[field] };
 
 const noView = new DataView(new ArrayBuffer(0));
-const ofAddress = 0;
 const ofUser = 0x3c6ef372;
 const ofUserAlone = 0x510e527f;
 const ofUserAgent = 0x1f83d9ab;

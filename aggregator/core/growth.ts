@@ -6,3 +6,11 @@
 export function grownFrom(capacity: number, largeFrom: number): number {
   return capacity < largeFrom ? capacity * 2 : Math.ceil(capacity * 1.25);
 }
+
+/**
+ * Whether a table is too large to be kept for the next window: it has many slots, and fewer than one in eight was used.
+ * The tables of one extreme minute would otherwise stay forever.
+ */
+export function isFarTooLarge(capacity: number, used: number): boolean {
+  return capacity > 8_192 && used * 8 < capacity;
+}

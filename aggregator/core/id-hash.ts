@@ -24,12 +24,21 @@ export interface IdBytes {
 
 /**
  * Writes four words into `into`. Without `isPerAd` they depend on the event id alone, as in minutes from before the ad
- * was part of the identity (checkpoint.ts). @returns 32 bits of the ad alone, which are a by-product and serve to look
- * up its cells (cell-table.ts)
+ * was part of the identity (checkpoint.ts). Where `firstInto` is given, three words of the first text alone are written
+ * there, so that an address and a person at this address are hashed together (click-persons.ts). @returns 32 bits of the
+ * ad alone, which are a by-product and serve to look up its cells (cell-table.ts)
  *
  * Long because it runs for every click: the steps of a block are written out, as calls for them would cost more than they do.
  */
-export function hashClick(click: IdBytes, isPerAd: boolean, key: IdKey, into: Int32Array, at = 0): number {
+export function hashClick(
+  click: IdBytes,
+  isPerAd: boolean,
+  key: IdKey,
+  into: Int32Array,
+  at = 0,
+  firstInto?: Int32Array,
+  firstAt = 0,
+): number {
   const { view: b, adIdStart, adIdEnd, eventIdStart, eventIdEnd } = click;
   const c1 = key[1]!;
   const c2 = key[2]!;
@@ -79,6 +88,11 @@ export function hashClick(click: IdBytes, isPerAd: boolean, key: IdKey, into: In
     if (!isAd) break;
     isAd = false;
     adHash = (h1 + h2 + h3 + h4) ^ (adIdEnd - adIdStart);
+    if (firstInto !== undefined) {
+      firstInto[firstAt] = avalanche(adHash);
+      firstInto[firstAt + 1] = h2 + Math.imul(h1, c3);
+      firstInto[firstAt + 2] = h3 + Math.imul(h4, c4);
+    }
     start = eventIdStart;
     end = eventIdEnd;
     i = start;

@@ -1,13 +1,8 @@
 /**
- * Implements a set of 128-bit ids in one typed array, with open addressing and linear probing.
- *
- * At most 7 of 10 slots are used. An id costs no object and 23 to 46 bytes, and at most 29 bytes from a million ids on,
- * where it matters. A set lives as long as its window: ids are never removed one by one, only all at once.
- *
- * An id's slot is its first word, as a fraction of 2^32, times the number of slots (Lemire, "Fast random integer
- * generation in an interval", 2019). So the number of slots may be any number. This requires that the ids are hashes.
+ * Implements a set of 128-bit ids in slots (slots.ts). A set lives as long as its window: ids are never removed one by
+ * one, only all at once.
  */
-import { grownFrom } from './growth.ts';
+import { firstAt, grown, isFree, mostUse } from './slots.ts';
 
 export class IdSet {
   #words: Int32Array;
@@ -15,7 +10,7 @@ export class IdSet {
   #size = 0;
   readonly #expectedCapacity: number;
 
-  /** `expectedCapacity` is the capacity to which a set grows at once when it outgrows its first one. */
+  /** `expectedCapacity` is the capacity to which a set grows at once when it outgrows its first ones. */
   constructor(expectedCapacity = 0, capacity = 1024) {
     this.#expectedCapacity = expectedCapacity;
     this.#words = new Int32Array(capacity * 4);
@@ -72,44 +67,8 @@ export class IdSet {
     return sum;
   }
 
-  /** The ids are all different and most slots are free, so this moves them without comparing. */
   #grow(): void {
-    const old = this.#words;
-    const more = grownFrom(this.capacity, largeFrom);
-    const capacity = more > expectedFrom ? Math.max(more, this.#expectedCapacity) : more;
-    const words = new Int32Array(capacity * 4);
-    const slotsPerHash = capacity / 2 ** 32;
-    for (let from = 0; from < old.length; from += 4) {
-      if (isFree(old, from)) continue;
-      let at = firstAt(old[from]!, slotsPerHash);
-      while (!isFree(words, at)) at = at + 4 === words.length ? 0 : at + 4;
-      words[at] = old[from]!;
-      words[at + 1] = old[from + 1]!;
-      words[at + 2] = old[from + 2]!;
-      words[at + 3] = old[from + 3]!;
-    }
-    this.#words = words;
-    this.#slotsPerHash = slotsPerHash;
+    this.#words = grown(this.#words, this.#expectedCapacity);
+    this.#slotsPerHash = this.capacity / 2 ** 32;
   }
 }
-
-/** A window that has only a few late clicks never grows to this. */
-const expectedFrom = 8192;
-/** A number of slots. A million ids fill more than this (growth.ts). */
-const largeFrom = 1 << 20;
-
-/** The position of the slot in which an id with this first word is searched first. */
-function firstAt(word: number, slotsPerHash: number): number {
-  return ((word >>> 0) * slotsPerHash) << 2;
-}
-
-function isFree(words: Int32Array, at: number): boolean {
-  return (words[at]! | words[at + 1]! | words[at + 2]! | words[at + 3]!) === 0;
-}
-
-/** The number of slots for a set of this many ids, and a tenth more. */
-export function capacityFor(ids: number): number {
-  return Math.ceil((1.1 * ids) / mostUse);
-}
-
-const mostUse = 0.7;

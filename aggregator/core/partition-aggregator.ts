@@ -245,7 +245,7 @@ export class PartitionAggregator {
     if (ids.add(this.#group.ids, 4 * i)) {
       cells.addClick(cell, end <= this.#watermark.value);
       this.#counted++;
-      if (validity?.judge(cell, persons, i, clickedAt[i]! - start)) this.#invalid++;
+      if (validity?.judge(cell, cells.clicksOf(cell), persons, i, clickedAt[i]! - start)) this.#invalid++;
     } else {
       cells.addDuplicate(cell);
       this.#duplicates++;
@@ -258,7 +258,7 @@ export class PartitionAggregator {
     let window = this.#windows.get(start);
     if (window === undefined) {
       if (this.#isFinal(start)) return undefined;
-      const tables = this.#spare.acquire(this.#windows.values(), this.#rulesAt(start));
+      const tables = this.#spare.acquire([...this.#windows.values()], this.#rulesAt(start));
       window = new ClickWindow(start, offset, this.#watermarkBefore, tables);
       this.#windows.set(start, window);
       this.#nextFinalAt = Math.min(this.#nextFinalAt, window.end + this.#settings.allowedLatenessMs);

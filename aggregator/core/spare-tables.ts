@@ -8,7 +8,9 @@
 import type { RuleSet } from '../../ingest/validity/rules.ts';
 import { CellTable } from './cell-table.ts';
 import type { Tables } from './click-window.ts';
-import { capacityFor, IdSet } from './id-set.ts';
+import { isFarTooLarge } from './growth.ts';
+import { IdSet } from './id-set.ts';
+import { capacityFor } from './slots.ts';
 import { WindowValidity } from './window-validity.ts';
 
 export class SpareTables {
@@ -22,7 +24,7 @@ export class SpareTables {
 
   /** Takes back tables that nobody uses any more. */
   release({ ids, cells, validity }: Tables): void {
-    if (ids.size * leastUse >= ids.capacity || ids.capacity <= smallCapacity) this.#spare = { ids, cells };
+    if (!isFarTooLarge(ids.capacity, ids.size)) this.#spare = { ids, cells };
     if (validity !== undefined && !validity.isFarTooLarge) this.#validity = validity;
   }
 
@@ -30,11 +32,11 @@ export class SpareTables {
    * Returns empty tables, which judge clicks by `rules`. Minutes are similar, so the next window will need what the
    * fullest of the `open` windows needed.
    */
-  acquire(open: Iterable<Tables>, rules: RuleSet): Tables {
-    const validity = this.#validityFor(rules);
+  acquire(open: readonly Tables[], rules: RuleSet): Tables {
+    const validity = this.#validityFor(open, rules);
     const spare = this.#spare;
     if (spare === undefined) {
-      const most = Math.max(0, ...Array.from(open, ({ ids }) => ids.size));
+      const most = Math.max(0, ...open.map(({ ids }) => ids.size));
       return { ids: new IdSet(capacityFor(most)), cells: new CellTable(), validity };
     }
     this.#spare = undefined;
@@ -43,17 +45,13 @@ export class SpareTables {
     return { ...spare, validity };
   }
 
-  #validityFor(rules: RuleSet): WindowValidity | undefined {
+  #validityFor(open: readonly Tables[], rules: RuleSet): WindowValidity | undefined {
     if (rules.version === 0) return undefined;
-    const validity = this.#validity;
-    if (validity === undefined) return new WindowValidity(rules);
+    const spare = this.#validity;
+    if (spare === undefined)
+      return new WindowValidity(rules, Math.max(0, ...open.map(({ validity }) => validity?.visitors ?? 0)));
     this.#validity = undefined;
-    validity.begin(rules);
-    return validity;
+    spare.begin(rules);
+    return spare;
   }
 }
-
-/** At least one slot in this many was used. */
-const leastUse = 8;
-/** Tables with at most this many slots are kept, however few of them were used. */
-const smallCapacity = 8_192;

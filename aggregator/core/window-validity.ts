@@ -11,13 +11,16 @@
  */
 import { facts } from '../../ingest/validity/facts.ts';
 import { type InvalidReason, invalidReasons, type RuleSet, type ValidityRules } from '../../ingest/validity/rules.ts';
+import { AddressCaps } from './address-caps.ts';
 import { CapTable } from './cap-table.ts';
-import type { ClickPersons } from './click-persons.ts';
+import { type ClickPersons, hasAddress, hasPerson, hasUser } from './click-persons.ts';
+import { isFarTooLarge } from './growth.ts';
+import { capacityFor } from './slots.ts';
 
 export class WindowValidity {
   #set: RuleSet;
-  readonly #visitors = new CapTable();
-  readonly #addresses = new CapTable();
+  readonly #visitors: CapTable;
+  readonly #addresses = new AddressCaps();
   /** Of each cell `wordsPerCell` words: all invalid clicks, those of each reason, and what the caps let through. */
   #counts = new Uint32Array(64 * wordsPerCell);
   #cells = 0;
@@ -25,7 +28,9 @@ export class WindowValidity {
   readonly #reasonOf = new Uint8Array(allFacts + 1);
   #stepMs = 0;
 
-  constructor(set: RuleSet) {
+  /** `expectedVisitors` is the number that a similar window has. */
+  constructor(set: RuleSet, expectedVisitors = 0) {
+    this.#visitors = new CapTable(capacityFor(expectedVisitors));
     this.#set = set;
     this.begin(set);
   }
@@ -38,10 +43,13 @@ export class WindowValidity {
     return this.#visitors.byteLength + this.#addresses.byteLength + this.#counts.byteLength;
   }
 
+  get visitors(): number {
+    return this.#visitors.size;
+  }
+
   /** Whether most of the tables is empty, and they are large (spare-tables.ts). */
   get isFarTooLarge(): boolean {
-    const { size, capacity } = this.#visitors;
-    return capacity > smallCapacity && size * leastUse < capacity;
+    return isFarTooLarge(this.#visitors.capacity, this.#visitors.size) || this.#addresses.isFarTooLarge;
   }
 
   /** Forgets all clicks. The next ones are judged by `set`. */
@@ -56,13 +64,13 @@ export class WindowValidity {
   }
 
   /**
-   * Judges click `i`, which is counted in `cell` and is no duplicate. `intoMinute` is its time since the begin of the
-   * minute, in ms. Returns whether it is invalid.
+   * Judges click `i`, which is counted in `cell` as one of its `clicksOfCell` clicks, and is no duplicate. `intoMinute`
+   * is its time since the begin of the minute, in ms. Returns whether it is invalid.
    */
-  judge(cell: number, clicks: ClickPersons, i: number, intoMinute: number): boolean {
+  judge(cell: number, clicksOfCell: number, clicks: ClickPersons, i: number, intoMinute: number): boolean {
     const bits = clicks.facts[i]! & allFacts;
     if ((bits & facts.allowed.bit) !== 0) return false;
-    const reason = this.#reasonOf[bits]! || this.#reasonByCaps(cell, clicks, i, intoMinute);
+    const reason = this.#reasonOf[bits]! || this.#reasonByCaps(cell, clicksOfCell, clicks, i, intoMinute);
     if (reason === 0) return false;
     const at = this.#cellAt(cell);
     this.#counts[at]!++;
@@ -83,14 +91,20 @@ export class WindowValidity {
     return this.#visitors.prefetch(persons, count) + this.#addresses.prefetch(addresses, count);
   }
 
-  #reasonByCaps(cell: number, { who, persons, addresses }: ClickPersons, i: number, intoMinute: number): number {
+  #reasonByCaps(
+    cell: number,
+    clicksOfCell: number,
+    { who, persons, addresses }: ClickPersons,
+    i: number,
+    intoMinute: number,
+  ): number {
     const { user_clicks_per_minute, address_clicks_per_minute, ad_clicks_per_minute } = this.#set.rules;
     const has = who[i]!;
     const stepMs = this.#stepMs;
-    const isCapped = (has & 4) !== 0 && user_clicks_per_minute > 0;
-    if ((has & 1) !== 0 && (stepMs > 0 || isCapped)) {
+    const isCapped = (has & hasUser) !== 0 && user_clicks_per_minute > 0;
+    if ((has & hasPerson) !== 0 && (stepMs > 0 || isCapped)) {
       const visitors = this.#visitors;
-      const place = visitors.placeOf(persons[3 * i]!, persons[3 * i + 1]!, persons[3 * i + 2]! ^ mixed(cell));
+      const place = visitors.placeOf(cell, persons, 3 * i);
       const before = visitors.get(place);
       const step = stepMs === 0 ? 0 : 1 << Math.floor(intoMinute / stepMs);
       if ((before & step) !== 0) return doubleClick;
@@ -98,15 +112,9 @@ export class WindowValidity {
       const passed = stepMs === 0 ? before : bitsIn(before);
       if (isCapped && passed >= user_clicks_per_minute) return userVelocity;
     }
-    if ((has & 2) !== 0 && address_clicks_per_minute > 0) {
-      const place = this.#addresses.placeOf(
-        addresses[3 * i]!,
-        addresses[3 * i + 1]!,
-        addresses[3 * i + 2]! ^ mixed(cell),
-      );
-      const before = this.#addresses.get(place);
-      if (before >= address_clicks_per_minute) return addressVelocity;
-      this.#addresses.set(place, before + 1);
+    if ((has & hasAddress) !== 0 && address_clicks_per_minute > 0) {
+      const isThrough = this.#addresses.letsThrough(cell, clicksOfCell, addresses, 3 * i, address_clicks_per_minute);
+      if (!isThrough) return addressVelocity;
     }
     if (ad_clicks_per_minute > 0) {
       const at = this.#cellAt(cell) + throughWord;
@@ -130,10 +138,6 @@ export class WindowValidity {
     return cell * wordsPerCell;
   }
 }
-
-/** As in spare-tables.ts. */
-const leastUse = 8;
-const smallCapacity = 8_192;
 
 const reasons = invalidReasons.length;
 const throughWord = 1 + reasons;
@@ -165,11 +169,6 @@ function reasonByFacts(bits: number, rules: ValidityRules): number {
       return fact !== undefined && (bits & fact) !== 0 && rules[reason as keyof ValidityRules] === true;
     })
   );
-}
-
-/** Two cells never have the same result. */
-function mixed(cell: number): number {
-  return Math.imul(cell, 0x9e3779b1);
 }
 
 /** The number of bits that are 1. */

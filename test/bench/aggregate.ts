@@ -15,6 +15,7 @@ import { caughtUp, forgetGroup, openBacklog } from './backlog.ts';
 import { median, rowOf, tell } from './bench-row.ts';
 import { copyKit, type PeerRun, runPeers } from './peers.ts';
 import { costOf } from './process-cost.ts';
+import { setRules } from './rules-before.ts';
 import { compare, countedCells } from './workload.ts';
 
 const { values: options } = parseArgs({
@@ -30,6 +31,7 @@ const { values: options } = parseArgs({
     brokers: { type: 'string', default: '' },
     peers: { type: 'string', default: process.env['PEERS_DIR'] ?? '' },
     only: { type: 'string', default: 'limit streams flink' },
+    rules: { type: 'boolean', default: false },
     help: { type: 'boolean' },
   },
 });
@@ -40,6 +42,7 @@ if (options.help) {
   --partitions N   (4)                            --aggregators N  processes (2)
   --runs N         (3)                            --json FILE      results for programs
   --peers DIR      the peers kit, run beside each of our runs (PEERS_DIR); --only "limit streams flink"
+  --rules          each run a second time, with the recommended rules of invalid clicks in force
   --brokers H:P    a broker that is there already; transaction.max.timeout.ms of 10 min for Flink`);
   process.exit(0);
 }
@@ -62,9 +65,16 @@ await using backlog = await openBacklog(workload, { brokers: options.brokers, ki
 const { admin, names } = backlog;
 
 const results: Run[] = [];
+/** The same runs, with rules of invalid clicks in force. */
+const judged: Run[] = [];
 const peerRuns: PeerRun[][] = [];
 for (let run = 1; run <= runs; run++) {
-  results.push(await measure());
+  // Each goes first in every second run.
+  const turns = !options.rules ? [false] : run % 2 === 0 ? [true, false] : [false, true];
+  for (const areInForce of turns) {
+    await setRules(backlog, areInForce, partitions);
+    (areInForce ? judged : results).push(await measure());
+  }
   if (kit === undefined) continue;
   const peers = await runPeers(kit, backlog.brokers, workload, options.only);
   for (const { name, clicksPerSecond, cpuSecondsPerMillion } of peers)
@@ -142,7 +152,15 @@ function report(): void {
     if (ofRun === undefined || peers.length === 0) return [rowOf(name, value, unit)];
     return peers.map(([peer, runs]) => rowOf(name, value, unit, { name: peer, value: median(runs.map(ofRun)) }));
   });
-  tell([...rows, ...ofPeers], options.json);
+  const cpu = (runs: readonly Run[]) => median(runs.map(run => run.cpuSecondsPerMillion));
+  const withoutRules = { name: 'without rules', value: cpu(results) };
+  const ofRules =
+    judged.length === 0 ? [] : [rowOf(title('CPU, with rules'), cpu(judged), 'CPU s per million', withoutRules)];
+  tell([...rows, ...ofRules, ...ofPeers], options.json);
+  if (judged.length > 0)
+    console.log(
+      `pairs: ${judged.map((run, i) => (run.cpuSecondsPerMillion / results[i]!.cpuSecondsPerMillion).toFixed(2))}`,
+    );
 }
 
 function rate(perSecond: number): string {

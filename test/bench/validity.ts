@@ -16,19 +16,20 @@ const { values: options } = parseArgs({
   options: {
     clicks: { type: 'string', default: '1000000' },
     ads: { type: 'string', default: '100000' },
+    minutes: { type: 'string', default: '24' },
     runs: { type: 'string', default: '7' },
     json: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
 if (options.help) {
-  console.log('node test/bench/validity.ts [--clicks 1000000] [--ads 100000] [--runs 7] [--json FILE]');
+  console.log('node test/bench/validity.ts [--clicks 1000000] [--ads 100000] [--minutes 24] [--runs 7] [--json FILE]');
   process.exit(0);
 }
 const [clicks, ads, runs] = [Number(options.clicks), Number(options.ads), Number(options.runs)];
 const minute = 1_763_800_020_000 - (1_763_800_020_000 % 60_000);
 /** Long enough for windows to become final, and for their tables to be used again. */
-const minutes = 8;
+const minutes = Number(options.minutes);
 const commitLines = 500_000;
 const linesPerRecord = 500;
 

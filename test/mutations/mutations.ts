@@ -4302,6 +4302,24 @@ export const mutations: readonly Mutation[] = [
     edits: [['    this.#visitors.clear();\n', '']],
   },
   {
+    name: 'address-notes-not-counted',
+    bug: 'what was only noted of the addresses of a cell is forgotten when the cell grows: an address gets twice its cap',
+    file: 'aggregator/core/address-caps.ts',
+    edits: [['if (last !== isCounted) this.#countNotes(cell, last);', 'this.#lastNotes[cell] = isCounted;']],
+  },
+  {
+    name: 'address-notes-of-the-minute-before',
+    bug: 'tables that are used again keep the notes of the addresses of the window before',
+    file: 'aggregator/core/address-caps.ts',
+    edits: [['    this.#lastNotes.fill(0);\n', '']],
+  },
+  {
+    name: 'address-hash-depends-on-the-person',
+    bug: 'an address is told by what was hashed of its person too: it has a cap of its own for each of its persons',
+    file: 'aggregator/core/click-persons.ts',
+    edits: [['addresses[at]! ^= cellHash;', 'addresses[at]! ^= cellHash ^ this.#hash[0]!;']],
+  },
+  {
     name: 'recount-by-todays-rules',
     bug: 'a recount for a late click judges its minute by the rules of today, and changes what was billed',
     file: 'query-api/jobs/recount/recount-rules.ts',

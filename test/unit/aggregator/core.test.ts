@@ -181,6 +181,34 @@ describe('id hash', () => {
     }
   });
 
+  it('gives the first text three words of its own, whatever the second one is, and different ones to others', () => {
+    const firstOf = (first: string, second: string, key = idKeyOf(1)) => {
+      const words = new Int32Array(5);
+      hashClick(idBytes(first, second), true, key, new Int32Array(4), 0, words, 1);
+      expect([words[0], words[4]]).toEqual([0, 0]);
+      return words.join();
+    };
+    fc.assert(
+      fc.property(text, text, text, (a, b, second) => {
+        expect(firstOf(a, b)).toBe(firstOf(a, second));
+        if (a !== b) expect(firstOf(a, second)).not.toBe(firstOf(b, second));
+        expect(firstOf(a, b)).not.toBe(firstOf(a, b, idKeyOf(2)));
+      }),
+    );
+    // Addresses are alike. The first word decides where they lie in a table, so it must be different for nearly all.
+    const addresses = [
+      ...Array.from({ length: 65_536 }, (_, i) => `10.7.${i >> 8}.${i & 255}`),
+      ...Array.from({ length: 65_536 }, (_, i) => `${100 + (i >> 8)}.113.121.${100 + (i & 255)}`),
+      ...Array.from({ length: 65_536 }, (_, i) => `2001:db8:0:${(i >> 8).toString(16)}::${(i & 255).toString(16)}`),
+    ];
+    const words = new Int32Array(3 * addresses.length);
+    for (const [i, address] of addresses.entries())
+      hashClick(idBytes(address, 'u'), true, idKeyOf(1), new Int32Array(4), 0, words, 3 * i);
+    const all = addresses.map((_, i) => words.subarray(3 * i, 3 * i + 3));
+    expect(new Set(all.map(([a, b, c]) => `${a} ${b} ${c}`)).size).toBe(addresses.length);
+    expect(new Set(all.map(([a]) => a)).size).toBeGreaterThan(0.999 * addresses.length);
+  });
+
   it('tells an id from the same id followed by zero bytes', () => {
     for (const id of ['a', 'abc', 'abcd', 'abcdefgh', 'abcdefghijklmno', 'abcdefghijklmnop']) {
       expect(hashOf(id)).not.toBe(hashOf(`${id}\0`));

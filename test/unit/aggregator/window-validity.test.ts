@@ -113,6 +113,23 @@ describe('a cap', () => {
     expect(invalidIn(alike, { double_click_seconds: 60 })).toEqual({});
   });
 
+  it('of an address is the same for clicks with a user id, with a browser alone, and with neither', () => {
+    const clicks = times(12, i => ({
+      ip: '203.0.113.7',
+      ...[{ userId: `u${i}` }, { userAgent: `browser ${i}` }, {}][i % 3],
+    }));
+    expect(invalidIn(clicks, { address_clicks_per_minute: 5, double_click_seconds: 2 })).toEqual({
+      address_velocity: 7,
+    });
+  });
+
+  it('of an address counts what came before its cell had more clicks than that', () => {
+    const addresses = ['203.0.113.7', '203.0.113.8', '203.0.113.9'];
+    const clicks = times(300, i => ({ ip: addresses[i % 3]!, adId: `ad-${Math.floor(i / 3) % 2}` }));
+    const { outputs } = count(clicks, always({ ...none, address_clicks_per_minute: 40 }));
+    for (const row of lastRows(outputs).values()) expect(row).toMatchObject({ clicks: 150, invalid: 30 });
+  });
+
   it('on the clicks of a person is for persons with a user id: many people behind one address have the same browser', () => {
     const alike = times(9, i => ({ ip: '203.0.113.7', userAgent: 'browser', clickedAt: minute0 + 6_000 * i }));
     expect(invalidIn(alike, { user_clicks_per_minute: 2 })).toEqual({});
@@ -236,5 +253,15 @@ describe('the format of rows', () => {
       expect(rowsOf(aggregator.drain())).toMatchObject([{ clicks: 2, invalid: 1, invalid_by: { user_velocity: 1 } }]);
     }
     expect(aggregator.totals).toMatchObject({ counted: 8, invalid: 4 });
+  });
+
+  it('has notes of addresses of its own in each window, also where those of an older window are used again', () => {
+    const aggregator = startWith(always({ ...none, address_clicks_per_minute: 2 }));
+    for (let minute = 0; minute < 4; minute++) {
+      const clickedAt = minute0 + 3 * minute * minuteMs;
+      const clicks = times(minute === 0 ? 5 : 3, i => ({ ip: `203.0.113.${minute === 2 ? i : 7}`, clickedAt }));
+      aggregator.process(minute, clickedAt, Buffer.from(clicks.map(formatLine).join('\n')));
+      expect(rowsOf(aggregator.drain())).toMatchObject([{ invalid: [3, 1, 0, 1][minute] }]);
+    }
   });
 });
