@@ -28,6 +28,7 @@ export class RowWriter {
     const middle = encoder.encode(`",${this.#partition},${version},`);
     const { cells, validity } = window;
     const rules = encoder.encode(`,${validity?.version ?? 0},`);
+    const allValid = isJudged ? encoder.encode(`,${validity?.version ?? 0},0,{}]\n`) : rowEnd;
     cells.drainChanged((arena, adStart, adEnd, country, cell) => {
       this.#copy(head, 0, head.length);
       for (let i = adStart; i < adEnd; i++) this.#bytes[this.#length++] = arena.getUint8(i);
@@ -40,31 +41,29 @@ export class RowWriter {
       this.#number(cells.duplicatesOf(cell));
       this.#bytes[this.#length++] = comma;
       this.#number(cells.lateOf(cell));
-      if (isJudged) {
+      if (isJudged && validity !== undefined && validity.invalidOf(cell) > 0) {
         this.#copy(rules, 0, rules.length);
-        this.#judged(validity, cell);
-      }
-      this.#copy(rowEnd, 0, rowEnd.length);
+        this.#invalid(validity, cell);
+        this.#copy(rowEnd, 0, rowEnd.length);
+      } else this.#copy(allValid, 0, allValid.length);
       this.#rows++;
       if (this.#length >= chunkBytes) this.#closeChunk();
     });
   }
 
   /** Writes how many clicks of the cell are invalid, and by which reasons. */
-  #judged(validity: WindowValidity | undefined, cell: number): void {
-    this.#number(validity?.invalidOf(cell) ?? 0);
+  #invalid(validity: WindowValidity, cell: number): void {
+    this.#number(validity.invalidOf(cell));
     this.#copy(reasonsBegin, 0, reasonsBegin.length);
-    if (validity !== undefined && validity.invalidOf(cell) > 0) {
-      let isFirst = true;
-      for (let reason = 0; reason < reasonKeys.length; reason++) {
-        const clicks = validity.invalidBy(cell, reason);
-        if (clicks === 0) continue;
-        if (!isFirst) this.#bytes[this.#length++] = comma;
-        isFirst = false;
-        const key = reasonKeys[reason]!;
-        this.#copy(key, 0, key.length);
-        this.#number(clicks);
-      }
+    let isFirst = true;
+    for (let reason = 0; reason < reasonKeys.length; reason++) {
+      const clicks = validity.invalidBy(cell, reason);
+      if (clicks === 0) continue;
+      if (!isFirst) this.#bytes[this.#length++] = comma;
+      isFirst = false;
+      const key = reasonKeys[reason]!;
+      this.#copy(key, 0, key.length);
+      this.#number(clicks);
     }
     this.#bytes[this.#length++] = closingBrace;
   }

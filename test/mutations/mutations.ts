@@ -4234,7 +4234,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       [
         '      cells.addDuplicate(cell);\n',
-        '      cells.addDuplicate(cell);\n      validity?.judge(cell, persons, i, clickedAt[i]! - start);\n',
+        '      cells.addDuplicate(cell);\n      validity?.judge(cell, cells.clicksOf(cell), persons, i, clickedAt[i]! - start);\n',
       ],
     ],
   },
