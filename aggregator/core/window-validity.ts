@@ -69,7 +69,7 @@ export class WindowValidity {
    */
   judge(cell: number, clicksOfCell: number, clicks: ClickPersons, i: number, intoMinute: number): boolean {
     const bits = clicks.facts[i]! & allFacts;
-    if ((bits & facts.allowed.bit) !== 0) return false;
+    if ((bits & allowed) !== 0) return false;
     const reason = this.#reasonOf[bits]! || this.#reasonByCaps(cell, clicksOfCell, clicks, i, intoMinute);
     if (reason === 0) return false;
     const at = this.#cellAt(cell);
@@ -106,7 +106,7 @@ export class WindowValidity {
       const visitors = this.#visitors;
       const place = visitors.placeOf(cell, persons, 3 * i);
       const before = visitors.get(place);
-      const step = stepMs === 0 ? 0 : 1 << Math.floor(intoMinute / stepMs);
+      const step = stepMs === 0 ? 0 : 1 << (intoMinute / stepMs);
       if ((before & step) !== 0) return doubleClick;
       visitors.set(place, stepMs === 0 ? before + 1 : before | step);
       const passed = stepMs === 0 ? before : bitsIn(before);
@@ -139,6 +139,7 @@ export class WindowValidity {
   }
 }
 
+const allowed = facts.allowed.bit;
 const reasons = invalidReasons.length;
 const throughWord = 1 + reasons;
 const wordsPerCell = 2 + reasons;

@@ -4244,8 +4244,8 @@ export const mutations: readonly Mutation[] = [
     file: 'aggregator/core/window-validity.ts',
     edits: [
       [
-        'if ((bits & facts.allowed.bit) !== 0) return false;',
-        'if ((bits & facts.allowed.bit) !== 0) return this.#reasonByCaps(cell, clicks, i, intoMinute) < 0;',
+        'if ((bits & allowed) !== 0) return false;',
+        'if ((bits & allowed) !== 0) return this.#reasonByCaps(cell, clicks, i, intoMinute) < 0;',
       ],
     ],
   },
