@@ -7,7 +7,7 @@
  * What gets through is the same as if the table had counted each click.
  */
 import { CapTable } from './cap-table.ts';
-import { grownFrom, isFarTooLarge } from './growth.ts';
+import { grownTowards, isFarTooLarge } from './growth.ts';
 
 export class AddressCaps {
   readonly #table = new CapTable();
@@ -17,6 +17,15 @@ export class AddressCaps {
   #end = wordsPerNote;
   /** For each cell the place of its last note, 0 while it has none, or `isCounted`. */
   #lastNotes = new Int32Array(64);
+
+  readonly #expectedNotes: number;
+  readonly #expectedCells: number;
+
+  /** The memory will probably grow as large as that of `alike`. */
+  constructor(alike?: AddressCaps) {
+    this.#expectedNotes = alike === undefined ? 0 : Math.ceil((1.1 * alike.#end) / wordsPerNote);
+    this.#expectedCells = alike === undefined ? 0 : alike.#lastNotes.length;
+  }
 
   get byteLength(): number {
     return this.#table.byteLength + this.#notes.byteLength + this.#lastNotes.byteLength;
@@ -80,13 +89,17 @@ export class AddressCaps {
   }
 
   #growNotes(): void {
-    const notes = new Int32Array(grownFrom(this.#notes.length / wordsPerNote, largeFrom) * wordsPerNote);
+    const notes = new Int32Array(
+      grownTowards(this.#expectedNotes, this.#notes.length / wordsPerNote, largeFrom) * wordsPerNote,
+    );
     notes.set(this.#notes);
     this.#notes = notes;
   }
 
   #growCells(cell: number): void {
-    const lastNotes = new Int32Array(Math.max(cell + 1, this.#lastNotes.length * 2));
+    const lastNotes = new Int32Array(
+      Math.max(cell + 1, grownTowards(this.#expectedCells, this.#lastNotes.length, Number.POSITIVE_INFINITY)),
+    );
     lastNotes.set(this.#lastNotes);
     this.#lastNotes = lastNotes;
   }

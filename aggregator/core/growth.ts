@@ -7,6 +7,12 @@ export function grownFrom(capacity: number, largeFrom: number): number {
   return capacity < largeFrom ? capacity * 2 : Math.ceil(capacity * 1.25);
 }
 
+/** Returns the same, or what is expected if that is more. A window that has only a few late clicks never expects anything. */
+export function grownTowards(expected: number, capacity: number, largeFrom: number): number {
+  const more = grownFrom(capacity, largeFrom);
+  return more > 8_192 ? Math.max(more, expected) : more;
+}
+
 /**
  * Whether a table is too large to be kept for the next window: it has many slots, and fewer than one in eight was used.
  * The tables of one extreme minute would otherwise stay forever.

@@ -7,7 +7,7 @@
  * "Fast random integer generation in an interval", 2019). So the number of slots may be any number. This requires that
  * the first words are hashes.
  */
-import { grownFrom } from './growth.ts';
+import { grownTowards } from './growth.ts';
 
 /** The largest part of the slots that is used. */
 export const mostUse = 0.7;
@@ -22,12 +22,11 @@ export function isFree(words: Int32Array, at: number): boolean {
 }
 
 /**
- * Returns more slots with the same keys, or `expectedCapacity` slots if that is more and the table is no small one. The
+ * Returns more slots with the same keys, at once `expectedCapacity` of them where that is more (growth.ts). The
  * keys are all different and most slots are free, so this moves them without comparing.
  */
 export function grown(old: Int32Array, expectedCapacity: number): Int32Array {
-  const more = grownFrom(old.length / 4, largeFrom);
-  const capacity = more > expectedFrom ? Math.max(more, expectedCapacity) : more;
+  const capacity = grownTowards(expectedCapacity, old.length / 4, largeFrom);
   const words = new Int32Array(capacity * 4);
   const slotsPerHash = capacity / 2 ** 32;
   for (let from = 0; from < old.length; from += 4) {
@@ -47,7 +46,5 @@ export function capacityFor(keys: number): number {
   return Math.ceil((1.1 * keys) / mostUse);
 }
 
-/** A window that has only a few late clicks never grows to what is expected. */
-const expectedFrom = 8_192;
 /** A number of slots. A million keys fill more than this (growth.ts). */
 const largeFrom = 1 << 20;

@@ -33,23 +33,22 @@ export class SpareTables {
    * fullest of the `open` windows needed.
    */
   acquire(open: readonly Tables[], rules: RuleSet): Tables {
-    const validity = this.#validityFor(open, rules);
+    const fullest = open.reduce<Tables | undefined>((most, window) => {
+      return most === undefined || window.ids.size > most.ids.size ? window : most;
+    }, undefined);
+    const validity = rules.version === 0 ? undefined : this.#validityFor(rules, fullest?.validity);
     const spare = this.#spare;
-    if (spare === undefined) {
-      const most = Math.max(0, ...open.map(({ ids }) => ids.size));
-      return { ids: new IdSet(capacityFor(most)), cells: new CellTable(), validity };
-    }
+    if (spare === undefined)
+      return { ids: new IdSet(capacityFor(fullest?.ids.size ?? 0)), cells: new CellTable(), validity };
     this.#spare = undefined;
     spare.ids.clear();
     spare.cells.clear();
     return { ...spare, validity };
   }
 
-  #validityFor(open: readonly Tables[], rules: RuleSet): WindowValidity | undefined {
-    if (rules.version === 0) return undefined;
+  #validityFor(rules: RuleSet, alike: WindowValidity | undefined): WindowValidity {
     const spare = this.#validity;
-    if (spare === undefined)
-      return new WindowValidity(rules, Math.max(0, ...open.map(({ validity }) => validity?.visitors ?? 0)));
+    if (spare === undefined) return new WindowValidity(rules, alike);
     this.#validity = undefined;
     spare.begin(rules);
     return spare;

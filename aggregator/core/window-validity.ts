@@ -20,7 +20,7 @@ import { capacityFor } from './slots.ts';
 export class WindowValidity {
   #set: RuleSet;
   readonly #visitors: CapTable;
-  readonly #addresses = new AddressCaps();
+  readonly #addresses: AddressCaps;
   /** Of each cell `wordsPerCell` words: all invalid clicks, those of each reason, and what the caps let through. */
   #counts = new Uint32Array(64 * wordsPerCell);
   #cells = 0;
@@ -28,9 +28,10 @@ export class WindowValidity {
   readonly #reasonOf = new Uint8Array(allFacts + 1);
   #stepMs = 0;
 
-  /** `expectedVisitors` is the number that a similar window has. */
-  constructor(set: RuleSet, expectedVisitors = 0) {
-    this.#visitors = new CapTable(capacityFor(expectedVisitors));
+  /** The tables will probably grow as large as those of `alike`. */
+  constructor(set: RuleSet, alike?: WindowValidity) {
+    this.#visitors = new CapTable(alike === undefined ? 0 : capacityFor(alike.#visitors.size));
+    this.#addresses = new AddressCaps(alike === undefined ? undefined : alike.#addresses);
     this.#set = set;
     this.begin(set);
   }
@@ -41,10 +42,6 @@ export class WindowValidity {
 
   get byteLength(): number {
     return this.#visitors.byteLength + this.#addresses.byteLength + this.#counts.byteLength;
-  }
-
-  get visitors(): number {
-    return this.#visitors.size;
   }
 
   /** Whether most of the tables is empty, and they are large (spare-tables.ts). */
