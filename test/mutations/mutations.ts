@@ -4245,7 +4245,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       [
         'if ((bits & allowed) !== 0) return false;',
-        'if ((bits & allowed) !== 0) return this.#reasonByCaps(cell, clicks, i, intoMinute) < 0;',
+        'if ((bits & allowed) !== 0) return this.#reasonByCaps(cell, clicksOfCell, clicks, i, intoMinute) < 0;',
       ],
     ],
   },
@@ -4255,8 +4255,8 @@ export const mutations: readonly Mutation[] = [
     file: core,
     edits: [
       [
-        'this.#spare.acquire(this.#windows.values(), this.#rulesAt(start))',
-        'this.#spare.acquire(this.#windows.values(), this.#rulesAt(start - 60_000))',
+        'this.#spare.acquire([...this.#windows.values()], this.#rulesAt(start))',
+        'this.#spare.acquire([...this.#windows.values()], this.#rulesAt(start - 60_000))',
       ],
     ],
   },
@@ -4429,9 +4429,9 @@ export const mutations: readonly Mutation[] = [
     integration: 'test/integration/clickhouse/invalid-reconciled.test.ts',
     edits: [
       [
-        'if (before >= address_clicks_per_minute) return addressVelocity;',
+        'if (!isThrough) return addressVelocity;',
         `if (ad_clicks_per_minute > 0 && this.#counts[this.#cellAt(cell) + throughWord]! >= ad_clicks_per_minute) return adVelocity;
-      if (before >= address_clicks_per_minute) return addressVelocity;`,
+      if (!isThrough) return addressVelocity;`,
       ],
     ],
   },
