@@ -15,10 +15,14 @@ it('knows a running process by its identity, and nobody once it has ended', asyn
 });
 
 it('does not take a process for alive that has ended and was not reaped', async () => {
-  // The shell starts a child, tells its pid and becomes a program that never reaps it.
-  const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60']);
+  // The shell starts a child, tells its pid and becomes a program that never reaps it. The child is ended only when the
+  // program has answered: the shell itself would reap it.
+  const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec cat']);
   const [line] = await once(parent.stdout, 'data');
   const pid = Number(String(line).trim());
+  parent.stdin.write('exec\n');
+  await once(parent.stdout, 'data');
+  process.kill(pid, 'SIGKILL');
   await eventually('ended', () => !isAlive(pid));
   expect(() => process.kill(pid, 0)).not.toThrow();
   parent.kill('SIGKILL');
