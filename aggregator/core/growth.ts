@@ -7,7 +7,7 @@ export function grownFrom(capacity: number, largeFrom: number): number {
   return capacity < largeFrom ? capacity * 2 : Math.ceil(capacity * 1.25);
 }
 
-/** Returns the same, or what is expected if that is more. A window that has only a few late clicks never expects anything. */
+/** Returns the same, or `expected` if that is more. A small table ignores it: a window may have only a few late clicks. */
 export function grownTowards(expected: number, capacity: number, largeFrom: number): number {
   const more = grownFrom(capacity, largeFrom);
   return more > 8_192 ? Math.max(more, expected) : more;
