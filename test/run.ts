@@ -1,6 +1,7 @@
 /**
  * `npm test`: checks first what the tests need beyond Node and npm, then format and lint, types, and the tests, and ends
- * with what each suite has cost and one line that counts all. Every step runs even if one before has failed.
+ * with the tests that failed, what each suite has cost and one line that counts all. Every step runs even if one before
+ * has failed.
  *
  * The integration tests mostly wait, so all other suites run beside them, one after the other; what those print comes when
  * they have ended. What each of them costs is in test/COSTS.md.
@@ -8,7 +9,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, relative } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { ensureClassArchive } from '../infra/embedded/broker-classes.ts';
 import { ensureBrokerJars } from '../infra/embedded/broker-jars.ts';
 import { findJava } from '../infra/embedded/java.ts';
@@ -23,6 +25,24 @@ interface Result {
   readonly passed: number;
   readonly failed: number;
   readonly seconds: number;
+  /** A line for each test that failed. */
+  readonly failures?: readonly string[];
+}
+
+/** The parts of Vitest's JSON report that are used. */
+interface Report {
+  readonly numPassedTests: number;
+  readonly numTotalTests: number;
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly message: string;
+    readonly status: string;
+    readonly assertionResults: readonly {
+      readonly fullName: string;
+      readonly status: string;
+      readonly failureMessages?: readonly string[];
+    }[];
+  }[];
 }
 
 /** Where a step prints: at once, or when it has ended. */
@@ -56,6 +76,7 @@ await endBrokers();
 rmSync(scratch, { recursive: true, force: true });
 removeMemoryScratch();
 
+for (const failure of results.flatMap(({ failures = [] }) => failures)) console.log(`FAILED: ${failure}`);
 for (const what of notRun) console.log(`NOT RUN: ${what}`);
 for (const { title, passed, failed, seconds } of results) {
   console.log(`${title.padEnd(24)} ${String(seconds).padStart(4)} s  ${passed} passed, ${failed} failed`);
@@ -99,10 +120,10 @@ async function tests(project: string, output: Output): Promise<void> {
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile=${report}`];
   const title = `${project} tests`;
   const { status, seconds } = await run(title, 'vitest', ['run', '--project', `${project}*`, ...reporters], output);
-  const { numPassedTests, numTotalTests } = totals(report);
+  const { numPassedTests, numTotalTests, testResults } = readReport(report);
   // Skipped is not passed; and a run that failed without a failed test (a broken file) counts as one.
   const failed = Math.max(numTotalTests - numPassedTests, status === 0 ? 0 : 1);
-  results.push({ title, passed: numPassedTests, failed, seconds });
+  results.push({ title, passed: numPassedTests, failed, seconds, failures: testResults.flatMap(failuresIn) });
 }
 
 /** A short form of `npm run schemathesis`, which needs Python. */
@@ -114,12 +135,24 @@ async function schemathesis(): Promise<void> {
   else results.push({ title, passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, seconds });
 }
 
-function totals(report: string): { numPassedTests: number; numTotalTests: number } {
+function readReport(report: string): Report {
   try {
     return JSON.parse(readFileSync(report, 'utf8'));
   } catch {
-    return { numPassedTests: 0, numTotalTests: 0 };
+    return { numPassedTests: 0, numTotalTests: 0, testResults: [] };
   }
+}
+
+/** The tests of a file that did not pass, and the file itself where it could not be run. */
+function failuresIn({ name, status, message, assertionResults }: Report['testResults'][number]): string[] {
+  const file = relative(root, name);
+  const failed = assertionResults.filter(test => test.status !== 'passed');
+  if (failed.length === 0 && status === 'failed') return [`${file}: ${firstLine(message)}`];
+  return failed.map(test => `${file} > ${test.fullName}: ${firstLine(test.failureMessages?.[0] ?? test.status)}`);
+}
+
+function firstLine(text: string): string {
+  return stripVTControlCharacters(text).trimStart().split('\n', 1)[0]!.slice(0, 300);
 }
 
 async function run(
