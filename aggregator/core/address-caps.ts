@@ -7,6 +7,7 @@
  * What gets through is the same as if the table had counted each click.
  */
 import { CapTable } from './cap-table.ts';
+import type { CellTable } from './cell-table.ts';
 import { grownTowards, isFarTooLarge } from './growth.ts';
 
 export class AddressCaps {
@@ -15,20 +16,15 @@ export class AddressCaps {
   #notes = new Int32Array(256 * wordsPerNote);
   /** Place 0 is left out, because it says that there is no note. */
   #end = wordsPerNote;
-  /** For each cell the place of its last note, 0 while it has none, or `isCounted`. */
-  #lastNotes = new Int32Array(64);
-
   readonly #expectedNotes: number;
-  readonly #expectedCells: number;
 
   /** The memory will probably grow as large as that of `alike`. */
   constructor(alike?: AddressCaps) {
     this.#expectedNotes = alike === undefined ? 0 : Math.ceil((1.1 * alike.#end) / wordsPerNote);
-    this.#expectedCells = alike === undefined ? 0 : alike.#lastNotes.length;
   }
 
   get byteLength(): number {
-    return this.#table.byteLength + this.#notes.byteLength + this.#lastNotes.byteLength;
+    return this.#table.byteLength + this.#notes.byteLength;
   }
 
   /** Whether most of the memory was not used by the clicks since the last `clear`, and it is large (spare-tables.ts). */
@@ -38,17 +34,20 @@ export class AddressCaps {
   }
 
   /**
-   * Returns whether a click gets through under a cap of `most` clicks an address. Its key is `keys[at, at + 3)`, and its
-   * cell has `clicks` clicks, this one included, whether they came here or not.
+   * Returns whether a click that was counted in `cell` gets through under a cap of `most` clicks an address. Its key is
+   * `keys[at, at + 3)`. The note of a cell in `cells` is the place of its last note here, 0 while it has none, or
+   * `isCounted`.
    */
-  letsThrough(cell: number, clicks: number, keys: Int32Array, at: number, most: number): boolean {
-    if (cell >= this.#lastNotes.length) this.#growCells(cell);
-    const last = this.#lastNotes[cell]!;
-    if (clicks <= most) {
-      this.#lastNotes[cell] = this.#note(keys, at, last);
+  letsThrough(cells: CellTable, cell: number, keys: Int32Array, at: number, most: number): boolean {
+    const last = cells.noteOf(cell);
+    if (cells.clicksOf(cell) <= most) {
+      cells.setNote(cell, this.#note(keys, at, last));
       return true;
     }
-    if (last !== isCounted) this.#countNotes(cell, last);
+    if (last !== isCounted) {
+      this.#countNotes(cell, last);
+      cells.setNote(cell, isCounted);
+    }
     const place = this.#table.placeOf(cell, keys, at);
     const before = this.#table.get(place);
     if (before >= most) return false;
@@ -58,7 +57,6 @@ export class AddressCaps {
 
   clear(): void {
     this.#table.clear();
-    this.#lastNotes.fill(0);
     this.#end = wordsPerNote;
   }
 
@@ -85,7 +83,6 @@ export class AddressCaps {
       const place = this.#table.placeOf(cell, notes, from);
       this.#table.set(place, this.#table.get(place) + 1);
     }
-    this.#lastNotes[cell] = isCounted;
   }
 
   #growNotes(): void {
@@ -94,14 +91,6 @@ export class AddressCaps {
     );
     notes.set(this.#notes);
     this.#notes = notes;
-  }
-
-  #growCells(cell: number): void {
-    const lastNotes = new Int32Array(
-      Math.max(cell + 1, grownTowards(this.#expectedCells, this.#lastNotes.length, Number.POSITIVE_INFINITY)),
-    );
-    lastNotes.set(this.#lastNotes);
-    this.#lastNotes = lastNotes;
   }
 }
 

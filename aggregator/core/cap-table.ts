@@ -1,25 +1,38 @@
 /**
- * Counts what was let through, by cell and 96-bit key: a hash table to one word, in slots (slots.ts). The word of a key
- * is not 0 once it was used, which is how a free slot is told from a used one.
+ * Counts what was let through, by cell and 96-bit key: a hash table to one word.
+ *
+ * The keys and their words lie one after another, in the order in which they came. Beside them is an index of one word
+ * for each slot, with open addressing and linear probing, so that what is read and written at random places is small:
+ * most keys of a window are new, and a new key is found to be new in the index alone. A word of the index has the number
+ * of the entry in its lower bits, and as many bits of the key as there is room for in its upper ones. Entries are
+ * compared only where these bits are equal. At most half of the slots are used, so a key costs 24 to 32 bytes.
  */
-import { firstAt, grown, mostUse } from './slots.ts';
+import { grownTowards } from './growth.ts';
+import { firstSlot } from './slots.ts';
 
 export class CapTable {
-  /** Three words of the key, and its own word. */
-  #words: Int32Array;
+  /** Three words of the key, and its own word. Entry 0 is not used, because a 0 in the index is a free slot. */
+  #entries: Int32Array;
+  /** Twice as many slots as there may be entries. */
+  #index: Int32Array;
   #slotsPerHash: number;
+  /** Of a word of the index, the bits of an entry's number; the others are of the key. */
+  #numberBits: number;
   #size = 0;
-  readonly #expectedCapacity: number;
+  readonly #expectedKeys: number;
 
-  /** `expectedCapacity` is the capacity to which a table grows at once when it outgrows its first ones. */
-  constructor(expectedCapacity = 0, capacity = 256) {
-    this.#expectedCapacity = expectedCapacity;
-    this.#words = new Int32Array(capacity * 4);
-    this.#slotsPerHash = capacity / 2 ** 32;
+  /** `expectedKeys` is the number of keys for which a table grows at once when it outgrows its first sizes. */
+  constructor(expectedKeys = 0, capacity = 256) {
+    this.#expectedKeys = expectedKeys;
+    this.#entries = new Int32Array(capacity * 4);
+    this.#index = new Int32Array(capacity * 2);
+    this.#slotsPerHash = this.#index.length / 2 ** 32;
+    this.#numberBits = numberMask(capacity);
   }
 
+  /** A number of keys. */
   get capacity(): number {
-    return this.#words.length / 4;
+    return this.#entries.length / 4;
   }
 
   get size(): number {
@@ -27,59 +40,87 @@ export class CapTable {
   }
 
   get byteLength(): number {
-    return this.#words.byteLength;
+    return this.#entries.byteLength + this.#index.byteLength;
   }
 
   /**
-   * Returns the place of the word of the key `keys[at, at + 3)` in a cell. A new key has 0 there, and the caller must at
-   * once `set` another word. The place is good until the next call. The first word of the key must be a hash, because it
-   * decides the slot.
+   * Returns the place of the word of the key `keys[at, at + 3)` in a cell, which is 0 for a new key. The place is good
+   * until the next call. The first word of the key must be a hash, because it decides the slot.
    */
   placeOf(cell: number, keys: Int32Array, keyAt: number): number {
-    if (this.#size >= this.capacity * mostUse) this.#grow();
+    if ((this.#size + 1) * 4 === this.#entries.length) this.#grow();
     const a = keys[keyAt]!;
     const b = keys[keyAt + 1]!;
     const c = keys[keyAt + 2]! ^ mixed(cell);
-    const words = this.#words;
-    for (let at = firstAt(a, this.#slotsPerHash); ; at = at + 4 === words.length ? 0 : at + 4) {
-      if (words[at + 3] === 0) {
-        words[at] = a;
-        words[at + 1] = b;
-        words[at + 2] = c;
-        this.#size++;
+    const index = this.#index;
+    const entries = this.#entries;
+    const numberBits = this.#numberBits;
+    const ofKey = b & ~numberBits;
+    for (let slot = firstSlot(a, this.#slotsPerHash); ; slot = slot + 1 === index.length ? 0 : slot + 1) {
+      const word = index[slot]!;
+      if (word === 0) {
+        const number = ++this.#size;
+        index[slot] = ofKey | number;
+        const at = number << 2;
+        entries[at] = a;
+        entries[at + 1] = b;
+        entries[at + 2] = c;
+        entries[at + 3] = 0;
         return at + 3;
       }
-      if (words[at] === a && words[at + 1] === b && words[at + 2] === c) return at + 3;
+      if ((word & ~numberBits) !== ofKey) continue;
+      const at = (word & numberBits) << 2;
+      if (entries[at] === a && entries[at + 1] === b && entries[at + 2] === c) return at + 3;
     }
   }
 
   get(place: number): number {
-    return this.#words[place]!;
+    return this.#entries[place]!;
   }
 
-  /** `word` is not 0. */
   set(place: number, word: number): void {
-    this.#words[place] = word;
+    this.#entries[place] = word;
   }
 
   clear(): void {
-    this.#words.fill(0);
+    this.#index.fill(0);
     this.#size = 0;
   }
 
   /** Reads the memory that `placeOf` would read first for each key. The result has no meaning (click-group.ts). */
   prefetch(keys: Int32Array, count: number): number {
-    const words = this.#words;
+    const index = this.#index;
     const slotsPerHash = this.#slotsPerHash;
     let sum = 0;
-    for (let i = 0; i < count; i++) sum ^= words[firstAt(keys[i * 3]!, slotsPerHash)]!;
+    for (let i = 0; i < count; i++) sum ^= index[firstSlot(keys[i * 3]!, slotsPerHash)]!;
     return sum;
   }
 
   #grow(): void {
-    this.#words = grown(this.#words, this.#expectedCapacity);
-    this.#slotsPerHash = this.capacity / 2 ** 32;
+    const capacity = grownTowards(this.#expectedKeys, this.capacity, largeFrom);
+    const entries = new Int32Array(capacity * 4);
+    entries.set(this.#entries);
+    const index = new Int32Array(capacity * 2);
+    const slotsPerHash = index.length / 2 ** 32;
+    const numberBits = numberMask(capacity);
+    for (let number = 1; number <= this.#size; number++) {
+      let slot = firstSlot(entries[number << 2]!, slotsPerHash);
+      while (index[slot] !== 0) slot = slot + 1 === index.length ? 0 : slot + 1;
+      index[slot] = (entries[(number << 2) + 1]! & ~numberBits) | number;
+    }
+    this.#entries = entries;
+    this.#index = index;
+    this.#slotsPerHash = slotsPerHash;
+    this.#numberBits = numberBits;
   }
+}
+
+/** A number of keys (growth.ts). */
+const largeFrom = 1 << 19;
+
+/** As many bits as the number of the last of `capacity` entries has. */
+function numberMask(capacity: number): number {
+  return 2 ** (32 - Math.clz32(capacity - 1)) - 1;
 }
 
 /** Two cells never have the same result. */

@@ -1,5 +1,5 @@
 /**
- * Holds the counts of one window: a hash table from (ad, country) to a cell of three counters, in typed arrays.
+ * Holds the counts of one window: a hash table from (ad, country) to a cell of three counters and a note, in typed arrays.
  *
  * All numbers of a cell lie together, and the bytes of all ads lie in one arena, so that a click reads as little memory
  * as possible. Looking up a known ad creates no object and no string. The table also remembers which cells have changed
@@ -16,11 +16,12 @@ export class CellTable {
   #cells = new Uint32Array(128 * wordsPerCell);
   #arena = new DataView(new ArrayBuffer(2048));
   #arenaLength = 0;
-  #changedCells = new Uint32Array(128);
+  /** One bit for each cell: whether it has changes that are not written. */
+  #changed = new Int32Array(4);
   #changedCount = 0;
 
   get byteLength(): number {
-    return this.#slots.byteLength + this.#cells.byteLength + this.#arena.byteLength + this.#changedCells.byteLength;
+    return this.#slots.byteLength + this.#cells.byteLength + this.#arena.byteLength + this.#changed.byteLength;
   }
 
   get changedCount(): number {
@@ -67,6 +68,16 @@ export class CellTable {
     this.#markChanged(cell);
   }
 
+  /** What was kept of the cell by `setNote`, or 0. */
+  noteOf(cell: number): number {
+    return this.#cells[cell * wordsPerCell + noteWord]! | 0;
+  }
+
+  /** Keeps 32 bits for those who judge the clicks of the cell (address-caps.ts). */
+  setNote(cell: number, note: number): void {
+    this.#cells[cell * wordsPerCell + noteWord] = note;
+  }
+
   addDuplicate(cell: number): void {
     this.#cells[cell * wordsPerCell + duplicatesWord]!++;
     this.#markChanged(cell);
@@ -74,13 +85,15 @@ export class CellTable {
 
   /** Calls `visit` for every changed cell, and marks it as written. */
   drainChanged(visit: (arena: DataView, adStart: number, adEnd: number, country: number, cell: number) => void): void {
-    for (let i = 0; i < this.#changedCount; i++) {
-      const cell = this.#changedCells[i]!;
-      const at = cell * wordsPerCell;
-      const adStart = this.#cells[at + adStartWord]! >>> 1;
-      this.#cells[at + adStartWord] = adStart << 1;
-      const name = this.#cells[at + nameWord]!;
-      visit(this.#arena, adStart, adStart + (name & 0xffff), name >>> 16, cell);
+    for (let word = 0; word <= this.#size >>> 5; word++) {
+      for (let bits = this.#changed[word]!; bits !== 0; bits &= bits - 1) {
+        const cell = (word << 5) + 31 - Math.clz32(bits & -bits);
+        const at = cell * wordsPerCell;
+        const adStart = this.#cells[at + adStartWord]!;
+        const name = this.#cells[at + nameWord]!;
+        visit(this.#arena, adStart, adStart + (name & 0xffff), name >>> 16, cell);
+      }
+      this.#changed[word] = 0;
     }
     this.#changedCount = 0;
   }
@@ -102,20 +115,20 @@ export class CellTable {
     for (let i = 0; i < count; i++) sum ^= slots[hashes[i]! & mask]!;
     for (let i = 0; i < count; i++) sum ^= cells[slots[hashes[i]! & mask]! * wordsPerCell]!;
     for (let i = 0; i < count; i++)
-      sum ^= this.#arena.getInt8(cells[slots[hashes[i]! & mask]! * wordsPerCell + adStartWord]! >>> 1);
+      sum ^= this.#arena.getInt8(cells[slots[hashes[i]! & mask]! * wordsPerCell + adStartWord]!);
     return sum;
   }
 
   #markChanged(cell: number): void {
-    const at = cell * wordsPerCell + adStartWord;
-    if ((this.#cells[at]! & 1) === 1) return;
-    this.#cells[at]!++;
-    this.#changedCells[this.#changedCount++] = cell;
+    const bit = 1 << (cell & 31);
+    if ((this.#changed[cell >>> 5]! & bit) !== 0) return;
+    this.#changed[cell >>> 5]! |= bit;
+    this.#changedCount++;
   }
 
   #isAd(cell: number, b: DataView, start: number, end: number): boolean {
     const arena = this.#arena;
-    const to = (this.#cells[cell * wordsPerCell + adStartWord]! >>> 1) - start;
+    const to = this.#cells[cell * wordsPerCell + adStartWord]! - start;
     let i = start;
     for (; i + 4 <= end; i += 4) if (arena.getInt32(to + i, true) !== b.getInt32(i, true)) return false;
     for (; i < end; i++) if (arena.getInt8(to + i) !== b.getInt8(i)) return false;
@@ -124,13 +137,13 @@ export class CellTable {
 
   #insert(slot: number, hash: number, b: DataView, start: number, name: number): number {
     const cell = ++this.#size;
-    if (cell === this.#changedCells.length) this.#growCells();
+    if (cell * wordsPerCell === this.#cells.length) this.#growCells();
     const length = name & 0xffff;
     while (this.#arenaLength + length > this.#arena.byteLength) this.#growArena();
     const at = cell * wordsPerCell;
     this.#cells[at + hashWord] = hash;
     this.#cells[at + nameWord] = name;
-    this.#cells[at + adStartWord] = this.#arenaLength << 1;
+    this.#cells[at + adStartWord] = this.#arenaLength;
     for (let i = 0; i < length; i++) this.#arena.setInt8(this.#arenaLength++, b.getInt8(start + i));
     this.#slots[slot] = cell;
     if (this.#size * 2 > this.#slots.length) this.#growSlots();
@@ -138,13 +151,13 @@ export class CellTable {
   }
 
   #growCells(): void {
-    const capacity = grownFrom(this.#changedCells.length, largeFrom);
+    const capacity = grownFrom(this.#cells.length / wordsPerCell, largeFrom);
     const cells = new Uint32Array(capacity * wordsPerCell);
     cells.set(this.#cells);
     this.#cells = cells;
-    const changedCells = new Uint32Array(capacity);
-    changedCells.set(this.#changedCells);
-    this.#changedCells = changedCells;
+    const changed = new Int32Array(Math.ceil(capacity / 32));
+    changed.set(this.#changed);
+    this.#changed = changed;
   }
 
   #growArena(): void {
@@ -167,15 +180,16 @@ export class CellTable {
 
 /** A number of cells, or of bytes of their ads. */
 const largeFrom = 65_536;
-const wordsPerCell = 6;
+const wordsPerCell = 7;
 const hashWord = 0;
 /** The country is in the upper half, and the length of the ad in the lower half. */
 const nameWord = 1;
-/** The position of the ad, times two. The lowest bit is 1 while the cell has changes that are not written. */
+/** The position of the ad. */
 const adStartWord = 2;
 const clicksWord = 3;
 const duplicatesWord = 4;
 const lateWord = 5;
+const noteWord = 6;
 
 /** Mixes 32 bits of the ad's hash (id-hash.ts) with its country. */
 export function hashCell(adHash: number, country: number): number {

@@ -245,7 +245,7 @@ export class PartitionAggregator {
     if (ids.add(this.#group.ids, 4 * i)) {
       cells.addClick(cell, end <= this.#watermark.value);
       this.#counted++;
-      if (validity?.judge(cell, cells.clicksOf(cell), persons, i, clickedAt[i]! - start)) this.#invalid++;
+      if (validity?.judge(cells, cell, persons, i, clickedAt[i]! - start)) this.#invalid++;
     } else {
       cells.addDuplicate(cell);
       this.#duplicates++;

@@ -9,8 +9,7 @@ import type { RuleSet } from '../../ingest/validity/rules.ts';
 import { CellTable } from './cell-table.ts';
 import type { Tables } from './click-window.ts';
 import { isFarTooLarge } from './growth.ts';
-import { IdSet } from './id-set.ts';
-import { capacityFor } from './slots.ts';
+import { capacityFor, IdSet } from './id-set.ts';
 import { WindowValidity } from './window-validity.ts';
 
 export class SpareTables {

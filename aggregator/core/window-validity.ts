@@ -13,9 +13,9 @@ import { facts } from '../../ingest/validity/facts.ts';
 import { type InvalidReason, invalidReasons, type RuleSet, type ValidityRules } from '../../ingest/validity/rules.ts';
 import { AddressCaps } from './address-caps.ts';
 import { CapTable } from './cap-table.ts';
+import type { CellTable } from './cell-table.ts';
 import { type ClickPersons, hasAddress, hasPerson, hasUser } from './click-persons.ts';
 import { isFarTooLarge } from './growth.ts';
-import { capacityFor } from './slots.ts';
 
 export class WindowValidity {
   #set: RuleSet;
@@ -30,7 +30,7 @@ export class WindowValidity {
 
   /** The tables will probably grow as large as those of `alike`. */
   constructor(set: RuleSet, alike?: WindowValidity) {
-    this.#visitors = new CapTable(alike === undefined ? 0 : capacityFor(alike.#visitors.size));
+    this.#visitors = new CapTable(alike === undefined ? 0 : Math.ceil(1.1 * alike.#visitors.size));
     this.#addresses = new AddressCaps(alike === undefined ? undefined : alike.#addresses);
     this.#set = set;
     this.begin(set);
@@ -61,13 +61,13 @@ export class WindowValidity {
   }
 
   /**
-   * Judges click `i`, which is counted in `cell` as one of its `clicksOfCell` clicks, and is no duplicate. `intoMinute`
-   * is its time since the begin of the minute, in ms. Returns whether it is invalid.
+   * Judges click `i`, which is counted in `cell` of the window's `cells`, and is no duplicate. `intoMinute` is its time
+   * since the begin of the minute, in ms. Returns whether it is invalid.
    */
-  judge(cell: number, clicksOfCell: number, clicks: ClickPersons, i: number, intoMinute: number): boolean {
+  judge(cells: CellTable, cell: number, clicks: ClickPersons, i: number, intoMinute: number): boolean {
     const bits = clicks.facts[i]! & allFacts;
     if ((bits & allowed) !== 0) return false;
-    const reason = this.#reasonOf[bits]! || this.#reasonByCaps(cell, clicksOfCell, clicks, i, intoMinute);
+    const reason = this.#reasonOf[bits]! || this.#reasonByCaps(cells, cell, clicks, i, intoMinute);
     if (reason === 0) return false;
     const at = this.#cellAt(cell);
     this.#counts[at]!++;
@@ -89,8 +89,8 @@ export class WindowValidity {
   }
 
   #reasonByCaps(
+    cells: CellTable,
     cell: number,
-    clicksOfCell: number,
     { who, persons, addresses }: ClickPersons,
     i: number,
     intoMinute: number,
@@ -110,7 +110,7 @@ export class WindowValidity {
       if (isCapped && passed >= user_clicks_per_minute) return userVelocity;
     }
     if ((has & hasAddress) !== 0 && address_clicks_per_minute > 0) {
-      const isThrough = this.#addresses.letsThrough(cell, clicksOfCell, addresses, 3 * i, address_clicks_per_minute);
+      const isThrough = this.#addresses.letsThrough(cells, cell, addresses, 3 * i, address_clicks_per_minute);
       if (!isThrough) return addressVelocity;
     }
     if (ad_clicks_per_minute > 0) {

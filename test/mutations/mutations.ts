@@ -4234,7 +4234,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       [
         '      cells.addDuplicate(cell);\n',
-        '      cells.addDuplicate(cell);\n      validity?.judge(cell, cells.clicksOf(cell), persons, i, clickedAt[i]! - start);\n',
+        '      cells.addDuplicate(cell);\n      validity?.judge(cells, cell, persons, i, clickedAt[i]! - start);\n',
       ],
     ],
   },
@@ -4245,7 +4245,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       [
         'if ((bits & allowed) !== 0) return false;',
-        'if ((bits & allowed) !== 0) return this.#reasonByCaps(cell, clicksOfCell, clicks, i, intoMinute) < 0;',
+        'if ((bits & allowed) !== 0) return this.#reasonByCaps(cells, cell, clicks, i, intoMinute) < 0;',
       ],
     ],
   },
@@ -4305,13 +4305,41 @@ export const mutations: readonly Mutation[] = [
     name: 'address-notes-not-counted',
     bug: 'what was only noted of the addresses of a cell is forgotten when the cell grows: an address gets twice its cap',
     file: 'aggregator/core/address-caps.ts',
-    edits: [['if (last !== isCounted) this.#countNotes(cell, last);', 'this.#lastNotes[cell] = isCounted;']],
+    edits: [['      this.#countNotes(cell, last);\n', '']],
   },
   {
-    name: 'address-notes-of-the-minute-before',
-    bug: 'tables that are used again keep the notes of the addresses of the window before',
+    name: 'addresses-of-the-minute-before',
+    bug: 'tables that are used again keep what the addresses of the window before have used up',
     file: 'aggregator/core/address-caps.ts',
-    edits: [['    this.#lastNotes.fill(0);\n', '']],
+    edits: [['    this.#table.clear();\n', '']],
+  },
+  {
+    name: 'changed-cells-share-a-bit',
+    bug: 'of two cells whose numbers differ by 16, only one is written when both have changed',
+    file: 'aggregator/core/cell-table.ts',
+    unit: 'test/unit/aggregator/core.test.ts',
+    edits: [['1 << (cell & 31)', '1 << (cell & 15)']],
+  },
+  {
+    name: 'cap-table-trusts-its-index',
+    bug: 'two persons whose hashes agree in the bits that the index keeps are taken for one',
+    file: 'aggregator/core/cap-table.ts',
+    unit: 'test/unit/aggregator/cap-table.test.ts',
+    edits: [['if (entries[at] === a && entries[at + 1] === b && entries[at + 2] === c) return', 'return']],
+  },
+  {
+    name: 'cap-table-keeps-its-old-index-bits',
+    bug: 'a table that has grown reads the words of its index as those of the smaller one',
+    file: 'aggregator/core/cap-table.ts',
+    unit: 'test/unit/aggregator/cap-table.test.ts',
+    edits: [['    this.#numberBits = numberBits;\n  }', '  }']],
+  },
+  {
+    name: 'cap-of-another-cell',
+    bug: 'the cap of a person or an address is used up by clicks for another ad',
+    file: 'aggregator/core/cap-table.ts',
+    unit: 'test/unit/aggregator/cap-table.test.ts',
+    edits: [['keys[keyAt + 2]! ^ mixed(cell)', 'keys[keyAt + 2]! ^ mixed(0)']],
   },
   {
     name: 'address-hash-depends-on-the-person',

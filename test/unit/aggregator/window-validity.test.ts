@@ -255,11 +255,11 @@ describe('the format of rows', () => {
     expect(aggregator.totals).toMatchObject({ counted: 8, invalid: 4 });
   });
 
-  it('has notes of addresses of its own in each window, also where those of an older window are used again', () => {
+  it('knows nothing in a window of the addresses of another one, also where the tables of that one are used again', () => {
     const aggregator = startWith(always({ ...none, address_clicks_per_minute: 2 }));
     for (let minute = 0; minute < 4; minute++) {
       const clickedAt = minute0 + 3 * minute * minuteMs;
-      const clicks = times(minute === 0 ? 5 : 3, i => ({ ip: `203.0.113.${minute === 2 ? i : 7}`, clickedAt }));
+      const clicks = times(minute === 0 ? 5 : 3, i => ({ ip: `203.0.113.${minute === 2 ? 5 + i : 7}`, clickedAt }));
       aggregator.process(minute, clickedAt, Buffer.from(clicks.map(formatLine).join('\n')));
       expect(rowsOf(aggregator.drain())).toMatchObject([{ invalid: [3, 1, 0, 1][minute] }]);
     }
