@@ -3,7 +3,8 @@
  * that goes through, sends what is due in a second all at its beginning: its times at half of the most are those at the
  * most, for half of the time.
  *
- * A request's time begins when it is due, not when a connection is free for it: who has to wait to be sent, waits.
+ * A request's time begins when it is due, not when a connection is free for it: who has to wait to be sent, waits. The
+ * first one is due when all connections are open.
  */
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -59,6 +60,7 @@ export async function requestPaced(options: PacedRequests): Promise<PacedTimes> 
       onError: reject,
     }),
   );
+  await Promise.race([Promise.all(opened.map(({ isOpen }) => isOpen)), failed]);
   idle.push(...opened);
   const startedAt = performance.now();
   const most = Math.round(requestsPerSecond * seconds);
@@ -82,6 +84,7 @@ export async function requestPaced(options: PacedRequests): Promise<PacedTimes> 
 }
 
 interface Connection {
+  readonly isOpen: Promise<void>;
   send(request: Buffer, dueAt: number): void;
   close(): void;
 }
@@ -99,7 +102,10 @@ function openConnection(
 ): Connection {
   const socket: Socket = connect({ host: hostname, port: Number(port), noDelay: true });
   let [answer, dueAt] = ['', 0];
+  const { promise: isOpen, resolve } = Promise.withResolvers<void>();
+  socket.once('connect', resolve);
   const connection = {
+    isOpen,
     send(request: Buffer, at: number) {
       dueAt = at;
       socket.write(request);
