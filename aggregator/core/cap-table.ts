@@ -5,7 +5,8 @@
  * for each slot, with open addressing and linear probing, so that what is read and written at random places is small:
  * most keys of a window are new, and a new key is found to be new in the index alone. A word of the index has the number
  * of the entry in its lower bits, and as many bits of the key as there is room for in its upper ones. Entries are
- * compared only where these bits are equal. At most half of the slots are used, so a key costs 24 to 32 bytes.
+ * compared only where these bits are equal. At most half of the slots are used, so a key costs 24 to 48 bytes, and
+ * at most 30 from half a million keys on.
  */
 import { grownTowards } from './growth.ts';
 import { firstSlot } from './slots.ts';
@@ -16,8 +17,8 @@ export class CapTable {
   /** Twice as many slots as there may be entries. */
   #index: Int32Array;
   #slotsPerHash: number;
-  /** Of a word of the index, the bits of an entry's number; the others are of the key. */
-  #numberBits: number;
+  /** The bits of a word of the index that are an entry's number; the others are of the key. */
+  #numberMask: number;
   #size = 0;
   readonly #expectedKeys: number;
 
@@ -27,7 +28,7 @@ export class CapTable {
     this.#entries = new Int32Array(capacity * 4);
     this.#index = new Int32Array(capacity * 2);
     this.#slotsPerHash = this.#index.length / 2 ** 32;
-    this.#numberBits = numberMask(capacity);
+    this.#numberMask = maskFor(capacity);
   }
 
   /** A number of keys. */
@@ -54,8 +55,8 @@ export class CapTable {
     const c = keys[keyAt + 2]! ^ mixed(cell);
     const index = this.#index;
     const entries = this.#entries;
-    const numberBits = this.#numberBits;
-    const ofKey = b & ~numberBits;
+    const numberMask = this.#numberMask;
+    const ofKey = b & ~numberMask;
     for (let slot = firstSlot(a, this.#slotsPerHash); ; slot = slot + 1 === index.length ? 0 : slot + 1) {
       const word = index[slot]!;
       if (word === 0) {
@@ -68,8 +69,8 @@ export class CapTable {
         entries[at + 3] = 0;
         return at + 3;
       }
-      if ((word & ~numberBits) !== ofKey) continue;
-      const at = (word & numberBits) << 2;
+      if ((word & ~numberMask) !== ofKey) continue;
+      const at = (word & numberMask) << 2;
       if (entries[at] === a && entries[at + 1] === b && entries[at + 2] === c) return at + 3;
     }
   }
@@ -102,16 +103,16 @@ export class CapTable {
     entries.set(this.#entries);
     const index = new Int32Array(capacity * 2);
     const slotsPerHash = index.length / 2 ** 32;
-    const numberBits = numberMask(capacity);
+    const numberMask = maskFor(capacity);
     for (let number = 1; number <= this.#size; number++) {
       let slot = firstSlot(entries[number << 2]!, slotsPerHash);
       while (index[slot] !== 0) slot = slot + 1 === index.length ? 0 : slot + 1;
-      index[slot] = (entries[(number << 2) + 1]! & ~numberBits) | number;
+      index[slot] = (entries[(number << 2) + 1]! & ~numberMask) | number;
     }
     this.#entries = entries;
     this.#index = index;
     this.#slotsPerHash = slotsPerHash;
-    this.#numberBits = numberBits;
+    this.#numberMask = numberMask;
   }
 }
 
@@ -119,7 +120,7 @@ export class CapTable {
 const largeFrom = 1 << 19;
 
 /** As many bits as the number of the last of `capacity` entries has. */
-function numberMask(capacity: number): number {
+function maskFor(capacity: number): number {
   return 2 ** (32 - Math.clz32(capacity - 1)) - 1;
 }
 

@@ -73,7 +73,7 @@ export class CellTable {
     return this.#cells[cell * wordsPerCell + noteWord]! | 0;
   }
 
-  /** Keeps 32 bits for those who judge the clicks of the cell (address-caps.ts). */
+  /** Keeps 32 bits, until `clear`, for those who judge the clicks of the cell (address-caps.ts). */
   setNote(cell: number, note: number): void {
     this.#cells[cell * wordsPerCell + noteWord] = note;
   }

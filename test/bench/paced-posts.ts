@@ -60,11 +60,11 @@ export async function requestPaced(options: PacedRequests): Promise<PacedTimes> 
       onError: reject,
     }),
   );
-  await Promise.race([Promise.all(opened.map(({ isOpen }) => isOpen)), failed]);
-  idle.push(...opened);
-  const startedAt = performance.now();
   const most = Math.round(requestsPerSecond * seconds);
   const pace = async () => {
+    await Promise.all(opened.map(({ isOpen }) => isOpen));
+    idle.push(...opened);
+    const startedAt = performance.now();
     for (let made = 0; made < most; ) {
       const soFar = ((performance.now() - startedAt) * requestsPerSecond) / 1_000;
       for (; made < Math.min(most, soFar); made++) due.push(startedAt + (made * 1_000) / requestsPerSecond);

@@ -73,7 +73,12 @@ async function look(path: string, timezoneId: string): Promise<Page> {
   return visitor.page;
 }
 
-function rangeIn(request: Request): { from: number; to: number; timezone: string } {
+interface AskedRange {
+  readonly from: number;
+  readonly to: number;
+  readonly timezone: string;
+}
+function rangeIn(request: Request): AskedRange {
   const query = new URL(request.url()).searchParams;
   const [from = 0, to = 0] = ['from', 'to'].map(name => Date.parse(query.get(name) ?? ''));
   return { from, to, timezone: query.get('timezone') ?? '' };
@@ -97,7 +102,7 @@ const api = (query: Record<string, string | number>) =>
  * What the page asks for because of `act`. Meanwhile it may ask for its first range once more, as it does from time to
  * time: that one has another length.
  */
-async function asked(page: Page, act: () => Promise<unknown>): Promise<{ from: number; to: number; timezone: string }> {
+async function asked(page: Page, act: () => Promise<unknown>): Promise<AskedRange> {
   const isAnother = (request: Request) => {
     const { from, to } = rangeIn(request);
     return new URL(request.url()).pathname === '/v1/ads/series' && to - from !== firstSpan;

@@ -4332,7 +4332,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a table that has grown reads the words of its index as those of the smaller one',
     file: 'aggregator/core/cap-table.ts',
     unit: 'test/unit/aggregator/cap-table.test.ts',
-    edits: [['    this.#numberBits = numberBits;\n  }', '  }']],
+    edits: [['    this.#numberMask = numberMask;\n  }', '  }']],
   },
   {
     name: 'cap-of-another-cell',
