@@ -138,7 +138,7 @@ function createSentFor({ rawThreads, settings }: ReadLimits) {
   return (kind: ReadKind, signal: AbortSignal | undefined): Sent => ({
     query_id: randomUUID(),
     ...(signal && { abort_signal: signal }),
-    clickhouse_settings: { ...whoGoesEndsIt, ...settings, ...turns[kind] },
+    clickhouse_settings: { ...whoGoesEndsIt, ...fromRowsAlone, ...settings, ...turns[kind] },
   });
 }
 
@@ -165,6 +165,13 @@ const names: Readonly<Record<ReadKind, string>> = {
 
 /** The server watches the connections only of statements that can change nothing. */
 const whoGoesEndsIt: ClickHouseSettings = { readonly: '2', cancel_http_readonly_queries_on_client_close: 1 };
+/**
+ * By default, a server remembers which parts had no row for a condition, and leaves them out when the condition comes again.
+ * What it remembered has been wrong in several of its releases (ClickHouse#104781, ClickHouse#111363), and one entry
+ * serves all readers, whichever ads they may see. The embedded server keeps no such memory, so this makes every server
+ * answer as the one that is tested.
+ */
+const fromRowsAlone: ClickHouseSettings = { use_query_condition_cache: 0 };
 const first: ClickHouseSettings = { priority: '1' };
 /**
  * It pauses between blocks of rows while others run first, but not forever, because it would then only be in their way

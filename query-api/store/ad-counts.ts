@@ -18,6 +18,7 @@ import type { ClickKind } from './net-and-gross.ts';
 import { type Reader, type RowOf, readRow, readRows, rowShape } from './sql/read-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
 import { type Stated, statedRows } from './sql/stated-rows.ts';
+import { minuteWithin } from './sql/within.ts';
 
 export const Counts = rowShape('counts', {
   /** Distinct clicks, the invalid ones too. */
@@ -168,8 +169,8 @@ export const kindOf: Readonly<Record<ClickKind, Sql>> = {
   gross: sql`(sum(counted.clicks) + sum(counted.duplicates))`,
 };
 
-export function within({ from, to, country }: Selection): Sql {
-  const range = sql`minute >= toDateTime(${from / 1_000}, 'UTC') AND minute < toDateTime(${to / 1_000}, 'UTC')`;
+export function within({ country, ...asked }: Selection): Sql {
+  const range = minuteWithin(asked);
   if (country === undefined) return range;
   if (typeof country === 'string') return sql`${range} AND country = ${country}`;
   const listed = country.in ? sql`AND country IN ${country.in}` : noSql;

@@ -6,11 +6,11 @@ import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { sql, statement } from '../../infra/clickhouse/sql.ts';
 import { minuteMs } from '../time/time-range.ts';
 import { within } from './ad-counts.ts';
-import { clickedWithin } from './jobs/recount-rows.ts';
 import { received } from './raw-counts.ts';
 import { type RowOf, readRows, rowShape } from './sql/read-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
 import { statedRows } from './sql/stated-rows.ts';
+import { clickedWithin } from './sql/within.ts';
 
 /** An ad and a country in a minute (epoch ms). */
 export interface Cell {

@@ -6,11 +6,11 @@ import { joined, named, noSql, type Sql, sql, statement } from '../../infra/clic
 import { markedColumn } from '../../infra/csv.ts';
 import { clickColumns } from '../../ingest/feed/exported-columns.ts';
 import type { TimeRange } from '../time/time-range.ts';
-import { inRanges } from './rollup/rolled-sql.ts';
 import { headOf, type RowFormat } from './row-format.ts';
 import { readNumber } from './sql/read-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
 import { type Stated, statedRows } from './sql/stated-rows.ts';
+import { clickedWithin, minuteWithin } from './sql/within.ts';
 
 export interface ExportSelection extends TimeRange {
   /** All codes under which the countries are stored. Empty for all countries. */
@@ -120,13 +120,12 @@ function tableOf({ adIds }: ExportSelection): 'ad_minute' | 'ad_minute_by_ad' {
 
 function minutesWhere(selection: ExportSelection): Sql {
   const { countries } = selection;
-  return sql`${inRanges(sql`minute`, [selection])} ${amongAds(selection)}
+  return sql`${minuteWithin(selection)} ${amongAds(selection)}
     ${countries.length === 0 ? noSql : sql`AND country IN ${countries}`}`;
 }
 
 function clicksWhere(selection: ExportSelection): Sql {
-  return sql`${inRanges(sql`toStartOfMinute(clicked_at)`, [selection])} AND ${inRanges(sql`clicked_at`, [selection])}
-    ${amongAds(selection)}`;
+  return sql`${clickedWithin(selection)} ${amongAds(selection)}`;
 }
 
 function amongAds({ adIds }: ExportSelection): Sql {

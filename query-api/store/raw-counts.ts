@@ -24,12 +24,12 @@ import { type AdCursor, countryName } from './ad-counts.ts';
 import type { ClickFilter } from './filters/click-filter.ts';
 import { conditionOf } from './filters/filter-sql.ts';
 import type { AdIds, AdName, AdRank } from './group-counts.ts';
-import { clickedWithin, minuteWithin } from './jobs/recount-rows.ts';
 import type { ClickKind } from './net-and-gross.ts';
 import { type RowOf, readRow, readRows, rowShape } from './sql/read-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
 import { type StatedRange, statedRows } from './sql/stated-rows.ts';
 import { startOf } from './sql/step-start.ts';
+import { clickedWithin, minuteWithin } from './sql/within.ts';
 
 export interface RawSelection extends StatedRange {
   readonly adIds: AdIds;

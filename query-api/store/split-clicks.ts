@@ -17,11 +17,11 @@ import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import { minuteMs, stepsMs, type TimeRange } from '../time/time-range.ts';
-import { minuteWithin } from './jobs/recount-rows.ts';
 import { rawSince } from './raw-retention.ts';
 import { cappedVersions, type SplitRules, splitAdsIn, splitMinutesIn } from './split-minutes.ts';
 import { readRows, rowShape } from './sql/read-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
+import { minuteWithin } from './sql/within.ts';
 import { type WaitingClicks, waitingOf } from './waiting-clicks.ts';
 
 /** The clicks of split ads that wait, at the moment when they were read. */

@@ -93,7 +93,7 @@ it('tells a person whose groups have no key what to do, at an address that says 
   expect(await visitor?.barriers()).toEqual([]);
   expect(page.url()).toBe(`${url}/?view=replay`);
   expect(await page.context().cookies(url)).toEqual([]);
-  expect(await kept(page)).not.toContain('4711');
+  expect(await kept(page)).not.toContain('visitor-4711');
   expect(unexpected()).toEqual([]);
 });
 

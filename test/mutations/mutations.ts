@@ -1909,6 +1909,20 @@ export const mutations: readonly Mutation[] = [
     integration: 'test/integration/clickhouse/exports.test.ts',
   },
   {
+    name: 'raw-range-of-whole-seconds',
+    bug: 'a part of raw clicks that are all of the last second of a range is in no export, no count of raw clicks, and no recount',
+    file: 'query-api/store/sql/within.ts',
+    edits: [['fromUnixTimestamp64Milli(', 'toDateTime(0.001 * ']],
+    integration: 'test/integration/clickhouse/exports.test.ts',
+  },
+  {
+    name: 'reads-remember-conditions',
+    bug: 'a server leaves out parts that had no row for a condition once, for whoever asked then',
+    file: 'infra/clickhouse/reads.ts',
+    edits: [['...whoGoesEndsIt, ...fromRowsAlone,', '...whoGoesEndsIt,']],
+    integration: 'test/integration/clickhouse/server-client.test.ts',
+  },
+  {
     name: 'feed-keeps-apostrophes',
     bug: 'what was exported is fed again with the apostrophes of the export, as other clicks, and is counted twice',
     file: 'ingest/feed/csv-format.ts',

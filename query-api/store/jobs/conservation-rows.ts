@@ -7,7 +7,7 @@ import { joined, named, type Sql, sql, statement } from '../../../infra/clickhou
 import type { TimeRange } from '../../time/time-range.ts';
 import { type RowOf, readRow, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
-import { minuteWithin } from './recount-rows.ts';
+import { minuteWithin } from '../sql/within.ts';
 
 /** Sums over the rows of one partition. */
 const LiveRows = rowShape('sums of ad_minute', {

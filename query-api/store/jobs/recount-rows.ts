@@ -7,6 +7,7 @@ import { noSql, type Sql, sql, statement } from '../../../infra/clickhouse/sql.t
 import type { TimeRange } from '../../time/time-range.ts';
 import { type RowOf, readNumber, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
+import { clickedWithin, minuteWithin } from '../sql/within.ts';
 
 /** The place of the last line that was read, in the primary key of `click_raw`. */
 export interface Cursor {
@@ -89,16 +90,6 @@ const judgedFields = sql`, nullIf(user_id, '') AS user_id, nullIf(ip, '') AS ip,
 
 /** A page is small, but the machine may be busy with live clicks, which have priority. */
 const timeoutMs = 60_000;
-
-export function clickedWithin({ from, to }: TimeRange): Sql {
-  const at = (ms: number) => sql`fromUnixTimestamp64Milli(${ms}, 'UTC')`;
-  return sql`clicked_at >= ${at(from)} AND clicked_at < ${at(to)}`;
-}
-
-export function minuteWithin({ from, to }: TimeRange): Sql {
-  const at = (ms: number) => sql`toDateTime(${ms / 1_000}, 'UTC')`;
-  return sql`minute >= ${at(from)} AND minute < ${at(to)}`;
-}
 
 function after(cursor: Cursor | undefined): Sql {
   if (cursor === undefined) return noSql;

@@ -23,7 +23,7 @@ import { noRules, type RuleSet } from '../../../ingest/validity/rules.ts';
 import type { TimeRange } from '../../time/time-range.ts';
 import { type RowOf, readRow, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
-import { clickedWithin, minuteWithin } from './recount-rows.ts';
+import { clickedWithin, minuteWithin } from '../sql/within.ts';
 
 /** Sums over the cells of an ad whose invalid clicks differ by a reason. `all`: their total is not the sum of reasons. */
 const InvalidDrift = rowShape('differing invalid clicks of ads', {

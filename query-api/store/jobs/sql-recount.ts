@@ -14,7 +14,7 @@ import { type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import { type RowOf, readNumber, readRow, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
-import { clickedWithin, minuteWithin } from './recount-rows.ts';
+import { clickedWithin, minuteWithin } from '../sql/within.ts';
 
 /** Sums over the cells of an ad that differ. */
 const AdDrift = rowShape('drift of ads', {

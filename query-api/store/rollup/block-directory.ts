@@ -8,8 +8,8 @@ import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import { readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { isVisible } from '../sql/stated-rows.ts';
+import { inRanges, minuteWithin } from '../sql/within.ts';
 import { type BlockRow, hourMs, type Plan, planOf, type RestatedMinute, usableBlocks } from './blocks.ts';
-import { inRanges } from './rolled-sql.ts';
 
 export interface PlanOptions {
   /** False when the answer needs single minutes, so that no hour can be used. */
@@ -52,7 +52,7 @@ export function createBlockDirectory(clickhouse: ClickHouse, { timeoutMs, shards
        FROM ${sharded('most_clicked_ads')} FINAL WHERE ${among}
        UNION ALL
        SELECT toUInt16(0) AS window, toUnixTimestamp(minute) * 1000 AS at, count() AS n
-       FROM restatement FINAL WHERE ${inRanges(sql`minute`, [{ from, to }])} AND ${isVisible({ from, to })}
+       FROM restatement FINAL WHERE ${minuteWithin({ from, to })} AND ${isVisible({ from, to })}
        GROUP BY minute ${settings}`,
     );
     return {
@@ -62,7 +62,7 @@ export function createBlockDirectory(clickhouse: ClickHouse, { timeoutMs, shards
   };
 
   const readAll = (range: TimeRange) =>
-    read(range, inRanges(sql`ends`, [{ from: range.from + minuteMs, to: range.to + minuteMs }]));
+    read(range, inRanges('ends', [{ from: range.from + minuteMs, to: range.to + minuteMs }]));
 
   return {
     read: readAll,
@@ -79,7 +79,7 @@ export function createBlockDirectory(clickhouse: ClickHouse, { timeoutMs, shards
       const minutes = hours ? edgesOf(range) : [range];
       const ended = (ranges: readonly TimeRange[]) =>
         inRanges(
-          sql`ends`,
+          'ends',
           ranges.map(({ from, to }) => ({ from: from + minuteMs, to: to + minuteMs })),
         );
       const wholeHours = hours ? sql`OR (window = 60 AND toMinute(ends) = 0 AND ${ended([range])})` : noSql;

@@ -3,16 +3,16 @@
 import { Type } from 'typebox';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
-import { sql, statement } from '../../../infra/clickhouse/sql.ts';
+import { statement } from '../../../infra/clickhouse/sql.ts';
 import type { TimeRange } from '../../time/time-range.ts';
 import type { AdCount } from '../ad-counts.ts';
 import { clicksOf } from '../net-and-gross.ts';
 import { readRow, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { isVisible } from '../sql/stated-rows.ts';
+import { minuteWithin } from '../sql/within.ts';
 import type { BlockDirectoryOptions } from './block-directory.ts';
 import type { WindowMinutes } from './due-blocks.ts';
-import { inRanges } from './rolled-sql.ts';
 
 export interface StoredTop {
   readonly ads: readonly AdCount[];
@@ -44,7 +44,7 @@ export function createHistoryQueries(clickhouse: ClickHouse, { timeoutMs, shards
          FROM ${sharded('most_clicked_ads')} FINAL
          WHERE length(beside) = length(ads) AND window = ${window} AND ends = toDateTime(${range.to / 1_000}, 'UTC')
            AND restatements = (
-             SELECT count() FROM restatement FINAL WHERE ${inRanges(sql`minute`, [range])} AND ${isVisible(range)}
+             SELECT count() FROM restatement FINAL WHERE ${minuteWithin(range)} AND ${isVisible(range)}
            )
          ${settingsOf(1, timeoutMs)}`,
       );

@@ -19,10 +19,10 @@ import { clicksOf } from '../net-and-gross.ts';
 import { type Reader, readRow, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { isVisible } from '../sql/stated-rows.ts';
+import { inRanges, minuteWithin } from '../sql/within.ts';
 import type { BlockDirectory, Planner } from './block-directory.ts';
 import { hourMs, isWholeHour } from './blocks.ts';
 import type { Due } from './due-blocks.ts';
-import { inRanges } from './rolled-sql.ts';
 import { createTopQueries, type TopQueries } from './top-lists.ts';
 
 export interface RollUpDeps {
@@ -128,7 +128,7 @@ async function whatIsEmpty(clickhouse: Reader, due: readonly Due[]): Promise<(bl
     clickhouse,
     AMinute,
     statement`SELECT DISTINCT toUnixTimestamp(minute) * 1000 AS at FROM ${sharded('ad_minute')}
-       WHERE ${inRanges(sql`minute`, joinedRanges(asked.map(rangeOf)))} ${settings}`,
+       WHERE ${inRanges('minute', joinedRanges(asked.map(rangeOf)))} ${settings}`,
   );
   return block => block.restatements === 0 && !found.some(({ at }) => isIn(at, rangeOf(block)));
 }
@@ -181,11 +181,11 @@ async function unapplied(clickhouse: Reader, range: TimeRange, { shard, of }: In
     statement`SELECT DISTINCT toUnixTimestamp(visible.minute) * 1000 AS at
        FROM (
          SELECT minute, ad_id, country, max(revision) AS revised FROM restatement FINAL
-         WHERE ${inRanges(sql`minute`, [range])} AND ${isVisible(range)} ${ofShard} GROUP BY minute, ad_id, country
+         WHERE ${minuteWithin(range)} AND ${isVisible(range)} ${ofShard} GROUP BY minute, ad_id, country
        ) AS visible
        LEFT JOIN (
          SELECT minute, ad_id, country, max(bitShiftRight(version, 48)) AS applied FROM ${sharded('ad_minute')} FINAL
-         WHERE ${inRanges(sql`minute`, [range])} GROUP BY minute, ad_id, country
+         WHERE ${minuteWithin(range)} GROUP BY minute, ad_id, country
        ) AS stated USING (minute, ad_id, country) WHERE applied < revised ${settings}, join_use_nulls=0`,
   );
   return minutes.map(({ at }) => at);
@@ -197,7 +197,7 @@ async function unapplied(clickhouse: Reader, range: TimeRange, { shard, of }: In
  * all that there is (threshold.ts).
  */
 async function listAds(clickhouse: ClickHouse, block: Due, range: TimeRange, most: number): Promise<void> {
-  const rows = sql`${sharded('ad_minute')} FINAL WHERE ${inRanges(sql`minute`, [range])}`;
+  const rows = sql`${sharded('ad_minute')} FINAL WHERE ${minuteWithin(range)}`;
   await clickhouse.command(
     ...statement`INSERT INTO most_clicked_ads (window, ends, ads, beside, others, counts, judged, restatements)
        WITH (
@@ -230,7 +230,7 @@ async function rollUpHour(clickhouse: ClickHouse, { restatements }: Due, range: 
          rules_low, rules_high)
        SELECT toDateTime(${range.from / 1_000}, 'UTC'), ad_id, country, ${restatements},
          sum(clicks), sum(duplicates), sum(late), sum(invalid), sumMap(invalid_by), min(rules), max(rules)
-       FROM ${sharded('ad_minute')} FINAL WHERE ${inRanges(sql`minute`, [range])}
+       FROM ${sharded('ad_minute')} FINAL WHERE ${minuteWithin(range)}
        GROUP BY ad_id, country ${boundedSettings}`,
   );
 }

@@ -4,22 +4,15 @@ import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { joined, noSql, type Sql, sql } from '../../../infra/clickhouse/sql.ts';
 import type { TimeRange } from '../../time/time-range.ts';
 import { type StatedRange, statedRows } from '../sql/stated-rows.ts';
+import { inRanges } from '../sql/within.ts';
 import { hourMs, type Plan } from './blocks.ts';
-
-/** SQL for whether `column` is in one of the half-open ranges. Without a range it is never true. */
-export function inRanges(column: Sql, ranges: readonly TimeRange[]): Sql {
-  if (ranges.length === 0) return sql`0`;
-  const at = (ms: number) => sql`toDateTime(${ms / 1_000}, 'UTC')`;
-  const each = ranges.map(({ from, to }) => sql`${column} >= ${at(from)} AND ${column} < ${at(to)}`);
-  return sql`(${joined(each, ' OR ')})`;
-}
 
 /** SQL that selects the blocks of a plan from `most_clicked_ads`, where a block is found by its end. */
 export function blocksWithin({ hours, minutes }: Pick<Plan, 'hours' | 'minutes'>): Sql {
   const ended = (ranges: readonly TimeRange[], windowMs: number) =>
     ranges.map(({ from, to }) => ({ from: from + windowMs, to: to + windowMs }));
-  return sql`((window = 60 AND toMinute(ends) = 0 AND ${inRanges(sql`ends`, ended(hours, hourMs))})
-    OR (window = 1 AND ${inRanges(sql`ends`, ended(minutes, 60_000))}))`;
+  return sql`((window = 60 AND toMinute(ends) = 0 AND ${inRanges('ends', ended(hours, hourMs))})
+    OR (window = 1 AND ${inRanges('ends', ended(minutes, 60_000))}))`;
 }
 
 /**
@@ -39,7 +32,7 @@ export function sumsOfAll(plan: Plan, range: StatedRange): Sql {
        ARRAY JOIN counts AS each, arrayResize(judged, length(counts)) AS told WHERE ${blocksWithin(plan)}`,
     plan.rest.length > 0 &&
       sql`SELECT minute, country::String AS country, clicks, duplicates, late, invalid ${ofMinute}
-       FROM ${statedRows('ad_minute', inRanges(sql`minute`, plan.rest), range)}`,
+       FROM ${statedRows('ad_minute', inRanges('minute', plan.rest), range)}`,
   ]);
 }
 
@@ -57,10 +50,10 @@ export function rowsOfAds({ hours, minutes, rest }: Plan, range: StatedRange, am
   return unionOf([
     hours.length > 0 &&
       sql`SELECT hour AS minute, ${columns} ${ofHour} FROM ${sharded('ad_hour')} FINAL
-        WHERE ${among} AND ${inRanges(sql`hour`, hours)}`,
+        WHERE ${among} AND ${inRanges('hour', hours)}`,
     single.length > 0 &&
       sql`SELECT minute, ${columns} ${ofMinute}
-        FROM ${statedRows(isFew ? 'ad_minute_by_ad' : 'ad_minute', sql`${among} AND ${inRanges(sql`minute`, single)}`, range)}`,
+        FROM ${statedRows(isFew ? 'ad_minute_by_ad' : 'ad_minute', sql`${among} AND ${inRanges('minute', single)}`, range)}`,
   ]);
 }
 

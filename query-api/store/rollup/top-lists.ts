@@ -14,9 +14,10 @@ import { AdCount, type AdCursor, adSums, rankedAds, type Selection, type StatedS
 import { type Reader, type RowOf, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { type StatedRange, statedRows } from '../sql/stated-rows.ts';
+import { inRanges } from '../sql/within.ts';
 import type { Planner } from './block-directory.ts';
 import type { Plan } from './blocks.ts';
-import { blocksWithin, inRanges, rowsOfAds } from './rolled-sql.ts';
+import { blocksWithin, rowsOfAds } from './rolled-sql.ts';
 import { settle, topOf } from './threshold.ts';
 
 export type TopQueries = ReturnType<typeof createTopQueries>;
@@ -116,7 +117,7 @@ function readsOf(clickhouse: Reader, settings: (maxResultRows: number) => Sql) {
          UNION ALL
          SELECT ad_id, toUInt64(clicks - invalid) AS clicks, duplicates, invalid, toUInt64(0) AS bound,
            toUInt8(0) AS is_untold
-         FROM ${statedRows('ad_minute', inRanges(sql`minute`, plan.rest), range)}
+         FROM ${statedRows('ad_minute', inRanges('minute', plan.rest), range)}
        ) AS counted
        GROUP BY ad_id ORDER BY ad_id = '' DESC, toInt64(listed) - toInt64(bounds) DESC, ad_id
        LIMIT ${limit + 1} ${settings(limit + 1)}`,

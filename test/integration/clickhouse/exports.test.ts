@@ -199,6 +199,20 @@ describe('GET /v1/exports/clicks', () => {
     expect(rows[1].clicked_at).toBe('2026-11-21T23:58:00.001Z');
   });
 
+  it('has the clicks of the first and the last second of the range, also where they are stored by themselves', async () => {
+    const from = start - 60_000;
+    // A part of the table for each: ClickHouse looks at the first and the last time of a part before it reads it.
+    const times = [from - 1, from, from + 59_000, from + 59_001, from + 59_999];
+    for (const clicked_at of times) {
+      const click = { event_id: `at ${clicked_at}`, ad_id: 'alone', clicked_at, received_at: start, country: 'KR' };
+      await engine.clickhouse.insert('click_raw', JSON.stringify({ click_id: `alone ${clicked_at}`, ...click }));
+    }
+    for (const format of ['csv', 'ndjson']) {
+      const { body } = await ask(`/v1/exports/clicks?from=${from}&to=${start}&ad_id=alone&format=${format}`);
+      expect(body.match(/at \d+/g), format).toEqual(times.slice(1).map(at => `at ${at}`));
+    }
+  });
+
   it('has nothing in CSV that a spreadsheet would run, in any column', async () => {
     const { body } = await ask(`/v1/exports/clicks?${range}`, 'text/csv');
     const rows: string[][] = parse(body, { record_delimiter: '\n' });

@@ -69,6 +69,7 @@ describe('a statement to a server', () => {
     expect(parameters).toEqual({
       ...{ database: 'clicks', param_a: String.raw`x\'y` },
       ...{ readonly: '2', cancel_http_readonly_queries_on_client_close: '1', priority: '1' },
+      use_query_condition_cache: '0',
     });
   });
 
@@ -115,7 +116,10 @@ describe('a statement to a cluster that replicates itself', () => {
     const [, list = ''] = / SETTINGS (.*) FORMAT /.exec(url.searchParams.get('query') ?? '') ?? [];
     return Object.fromEntries(list.split(', ').map(setting => setting.split('=')));
   };
-  const readOnly = { readonly: '2', cancel_http_readonly_queries_on_client_close: '1' };
+  const readOnly = {
+    ...{ readonly: '2', cancel_http_readonly_queries_on_client_close: '1' },
+    use_query_condition_cache: '0',
+  };
   const byMajority = {
     ...{
       insert_quorum: "'auto'",

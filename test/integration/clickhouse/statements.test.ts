@@ -1,9 +1,11 @@
 /** What goes into a real ClickHouse server comes back as it was: rows, texts, numbers, errors. */
+import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { codeOf } from '../../../infra/clickhouse/errors.ts';
 import { statement } from '../../../infra/clickhouse/sql.ts';
 import { RefusedRows, Retryable } from '../../../infra/errors.ts';
+import { clickedWithin, minuteWithin } from '../../../query-api/store/sql/within.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 import { eventually } from '../../support/wait.ts';
 
@@ -30,6 +32,39 @@ describe('disks', () => {
     expect(disk?.name).toBe('default');
     expect(disk?.freeBytes).toBeGreaterThan(1e6);
     expect(disk?.sizeBytes).toBeGreaterThan(disk?.freeBytes ?? 0);
+  });
+});
+
+describe('a range of time', () => {
+  it('has what lies within it, however the rows lie in parts of their table', async () => {
+    await clickhouse.command(
+      `CREATE TABLE moments (clicked_at DateTime64(3, 'UTC'), minute DateTime('UTC'))
+       ENGINE = MergeTree PARTITION BY toDate(clicked_at) ORDER BY toStartOfMinute(clicked_at)`,
+    );
+    const minuteMs = 60_000;
+    const midnight = Date.parse('2026-11-22T00:00:00Z');
+    const border = fc.integer({ min: -2, max: 2 }).map(minutes => midnight + minutes * minuteMs);
+    // Near a border, as what lies far from it is seldom taken for the other side.
+    const moment = fc.tuple(border, fc.integer({ min: -1_001, max: 1_001 })).map(([at, ms]) => at + ms);
+    const parts = fc.array(fc.array(moment, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 4 });
+    await fc.assert(
+      fc.asyncProperty(parts, border, fc.integer({ min: 1, max: 4 }), async (times, from, minutes) => {
+        await clickhouse.command('TRUNCATE TABLE moments');
+        for (const part of times) {
+          const rows = part.map(at => ({ clicked_at: at, minute: Math.floor(at / minuteMs) * 60 }));
+          await clickhouse.insert('moments', lines(...rows));
+        }
+        const range = { from, to: from + minutes * minuteMs };
+        const within = times.flat().filter(at => at >= range.from && at < range.to);
+        for (const where of [clickedWithin(range), minuteWithin(range)]) {
+          const [sql, params] = statement`SELECT toUnixTimestamp64Milli(clicked_at) AS at FROM moments WHERE ${where}
+            ORDER BY at SETTINGS output_format_json_quote_64bit_integers=0`;
+          const rows = await clickhouse.query<{ at: number }>(sql, params);
+          expect(rows.map(({ at }) => at)).toEqual(within.toSorted((a, b) => a - b));
+        }
+      }),
+      { numRuns: 60 },
+    );
   });
 });
 
