@@ -1768,7 +1768,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'refused-unread-not-counted',
     bug: 'posts that are refused because the buffer is full are counted nowhere: the alert about refused clicks is silent',
-    file: 'ingest/app.ts',
+    file: 'ingest/post-clicks-route.ts',
     edits: [["        outcomes.inc({ outcome: 'unavailable' });\n", '']],
     unit: 'test/unit/ingest/app.test.ts',
   },
@@ -2092,7 +2092,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'hot-without-client',
     bug: 'who posts a click is not told to who looks for hot ads: all clients are one',
-    file: 'ingest/app.ts',
+    file: 'ingest/post-clicks-route.ts',
     edits: [['append(lines, trace, client.network)', 'append(lines, trace)']],
     unit: 'test/unit/ingest/app.test.ts',
   },
@@ -2194,7 +2194,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'rate-of-requests',
     bug: 'the rate limit counts requests: ten thousand clicks cost as much as one',
-    file: 'ingest/app.ts',
+    file: 'ingest/post-clicks-route.ts',
     edits: [['Math.max(batch.lines.count + batch.rejectedTotal - costKib, 0)', '0']],
     unit: 'test/processes/slow-bodies.test.ts',
   },
@@ -3567,7 +3567,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'quota-after-the-log',
     bug: 'a batch that is too much is written and then refused: its client posts it again, and pays twice',
-    file: 'ingest/app.ts',
+    file: 'ingest/post-clicks-route.ts',
     unit: 'test/unit/ingest/key-limits.test.ts',
     edits: [
       ['keyLimits.takeFurther(request.apiKey, batch.lines.count + batch.rejectedTotal - 1);\n', '\n'],
