@@ -14,6 +14,7 @@ import { findJava } from '../../infra/embedded/java.ts';
 import { freePort } from '../../infra/embedded/ports.ts';
 import { createLog } from '../../infra/log.ts';
 import { hasKafkaImage, startBrokerContainer } from './broker-container.ts';
+import { endWithUs } from './ends-with-us.ts';
 import { copyFormattedStorage } from './formatted-storage.ts';
 import { type SharedBroker, sharedJvm } from './many-brokers.ts';
 
@@ -96,7 +97,11 @@ async function startEmbedded(port: number, more: BrokerSettings): Promise<TestBr
   await ensureClassArchive({ java, jars, log, onMake: console.log });
   await copyFormattedStorage(dataDir, jars);
   const settings = (ours: BrokerSettings) => ({ ...ours, ...more });
-  const start = () => startBroker({ dataDir, host, port, heapMb: 256, jars, java, log, settings });
+  const start = async () => {
+    const started = await startBroker({ dataDir, host, port, heapMb: 256, jars, java, log, settings });
+    endWithUs(started.pid, started.exited);
+    return started;
+  };
 
   let broker: Broker | undefined = await start();
   const stop = async () => {

@@ -13,6 +13,7 @@ import {
   sharedClasses,
   writeSettings,
 } from '../../infra/embedded/broker-files.ts';
+import { endWithUs } from './ends-with-us.ts';
 
 /**
  * A listener: where the broker listens, and the port it tells others. They differ where a link lies between.
@@ -59,12 +60,6 @@ export interface ClusterBroker {
 
 const host = '127.0.0.1';
 
-/** Whatever ends the tests ends them too, a stopped one as well. */
-const alive = new Set<ChildProcess>();
-process.once('exit', () => {
-  for (const child of alive) child.kill('SIGKILL');
-});
-
 export function clusterBroker(options: ClusterBrokerOptions): ClusterBroker {
   const { id, directory, formatted, java, jars, heapMb } = options;
   const files = brokerFiles(directory);
@@ -101,14 +96,13 @@ export function clusterBroker(options: ClusterBrokerOptions): ClusterBroker {
       });
       closeSync(console);
       child = started;
-      alive.add(started);
       exited = new Promise(resolve => {
         started.once('exit', () => {
-          alive.delete(started);
           child = undefined;
           resolve();
         });
       });
+      endWithUs(started.pid, exited);
       await new Promise<void>((resolve, reject) => started.once('spawn', resolve).once('error', reject));
     },
     stop: (timeoutMs = 30_000) => end('SIGTERM', timeoutMs),

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { compileCache } from '../../infra/compile-cache.ts';
 import { freePort } from '../../infra/embedded/ports.ts';
 import { stallSignal } from '../../infra/watchdog.ts';
+import { endWithUs } from './ends-with-us.ts';
 import { pollPauseMs } from './wait.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -23,12 +24,6 @@ export interface Service extends AsyncDisposable {
   /** SIGTERM, and waits for the end; resolves to the exit code. */
   stop(): Promise<number | null>;
 }
-
-/** A test that has run out of time disposes of nothing: what it started ends with it all the same. */
-const alive = new Set<ChildProcess>();
-process.once('exit', () => {
-  for (const child of alive) child.kill('SIGKILL');
-});
 
 /** `main` is a path in the repository, or one of another release, `portKey` the variable that takes its port: that of `env`, or a free one. */
 export async function startService(
@@ -58,12 +53,11 @@ export async function startService(
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    const launched = child;
-    alive.add(launched);
+    // A test that has run out of time disposes of nothing.
+    endWithUs(child.pid, new Promise(resolve => child.once('exit', resolve)));
     child.stdout?.on('data', keep);
     child.stderr?.on('data', keep);
     child.once('exit', (code, signal) => {
-      alive.delete(launched);
       const endedItself = signal === stallSignal || (code === 1 && log.includes('stalled: '));
       if (endedItself) launch();
       else ended.resolve(code);

@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { findJava } from '../../infra/embedded/java.ts';
 import { freePort } from '../../infra/embedded/ports.ts';
+import { endWithUs } from './ends-with-us.ts';
 
 export interface ZooKeeper extends AsyncDisposable {
   readonly host: string;
@@ -44,11 +45,9 @@ export async function startZooKeeper(): Promise<ZooKeeper> {
     said = `${said}${text}`.slice(-2_000);
   });
   const exited = new Promise<void>(resolve => child.once('exit', () => resolve()));
-  const kill = () => child.kill('SIGKILL');
-  process.once('exit', kill);
+  endWithUs(child.pid, exited);
   const end = async () => {
-    process.off('exit', kill);
-    kill();
+    child.kill('SIGKILL');
     await exited;
     rmSync(home, { recursive: true, force: true });
   };
