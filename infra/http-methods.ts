@@ -11,7 +11,7 @@ export function refuseOtherMethods(http: Http, url: string, allowed: readonly st
     throw new Problem(405, 'method_not_allowed', `${path} takes ${allowed.join(', ')}, not ${request.method}`);
   };
   http.route({
-    method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter(method => !allowed.includes(method)),
+    method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'].filter(method => !allowed.includes(method)),
     url,
     schema: { hide: true },
     // It says only what the document of the API says, too.

@@ -4608,6 +4608,13 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/pending-minutes.test.ts',
     edits: [['minute >= from && minute < to', 'minute < from && minute < to']],
   },
+  {
+    name: 'export-answers-head',
+    bug: 'HEAD of an export makes the whole export for nobody, and keeps the place of the client',
+    file: 'query-api/routes/exports/exports.ts',
+    unit: 'test/unit/query-api/exports/streams-and-head.test.ts',
+    edits: [['    exposeHeadRoute: false,\n  } as const;', '  } as const;']],
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {

@@ -1,7 +1,7 @@
 /** Both services' OpenAPI documents, and the routes they have really registered, without Kafka or ClickHouse. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { Readable } from 'node:stream';
-import type { FastifyInstance, RouteOptions } from 'fastify';
+import type { FastifyInstance, onSendAsyncHookHandler, RouteOptions } from 'fastify';
 import { pino } from 'pino';
 import { loadConfig } from '../../infra/config.ts';
 import type { Http } from '../../infra/http.ts';
@@ -89,17 +89,27 @@ export async function ingest(
 }
 
 async function documented(build: () => Promise<Http>): Promise<Documented> {
+  const { http, routes } = await routesOf(build);
+  const document: unknown = JSON.parse(JSON.stringify(http.swagger()));
+  await http.close();
+  return { document: document as Document, routes };
+}
+
+/** Builds a service, with all that it registers. `onSend` sees each answer, as a hook of Fastify. */
+export async function routesOf(
+  build: () => Promise<Http>,
+  onSend?: onSendAsyncHookHandler,
+): Promise<{ readonly http: Http; readonly routes: readonly RouteOptions[] }> {
   const routes: RouteOptions[] = [];
   const onInstance = (message: unknown) => {
     const { fastify } = message as { fastify: FastifyInstance };
     fastify.addHook('onRoute', route => void routes.push(route));
+    if (onSend) fastify.addHook('onSend', onSend);
   };
   subscribe('fastify.initialization', onInstance);
   const http = await build().finally(() => unsubscribe('fastify.initialization', onInstance));
   await http.ready();
-  const document: unknown = JSON.parse(JSON.stringify(http.swagger()));
-  await http.close();
-  return { document: document as Document, routes };
+  return { http, routes };
 }
 
 const nothing = () => Promise.reject(new Error('a document is made without asking anybody'));

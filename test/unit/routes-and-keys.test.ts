@@ -173,8 +173,7 @@ async function build(service: keyof typeof table, env: Record<string, string>, k
 const methodOf = ({ method }: RouteOptions) => [method].flat().find(each => each !== 'HEAD') ?? 'HEAD';
 const nameOf = (route: RouteOptions) => `${methodOf(route)} ${route.url}`;
 /** Of the methods that a path does not take. */
-const isRefusal = ({ method }: RouteOptions) =>
-  Array.isArray(method) && !method.includes('HEAD') && !method.includes('OPTIONS');
+const isRefusal = ({ method }: RouteOptions) => Array.isArray(method) && method.includes('PATCH');
 const pathOf = (url: string) => (url === '*' ? '/any' : url.replace(/:\w+/g, '0123456789abcdef').replace(/\*$/, 'x'));
 
 const now = Date.now();

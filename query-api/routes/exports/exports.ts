@@ -43,7 +43,12 @@ export function routeExports(http: Http, deps: ExportDeps): void {
       throw new Problem(503, 'exports_busy', 'too many exports are running (EXPORT_MAX_RUNNING): try again', {}, 10);
     });
 
-  const ofMinutes = { schema: minutesSchema, config: { scope: 'read', tenants: 'limited', audit: 'read' } } as const;
+  const ofMinutes = {
+    schema: minutesSchema,
+    config: { scope: 'read', tenants: 'limited', audit: 'read' },
+    exposeHeadRoute: false,
+  } as const;
+  // Without HEAD, whose answer would read all rows for nobody, and keep the client's place while it does.
   http.get('/v1/exports/ad_minutes', ofMinutes, async (request, reply) => {
     const store = storeFor(request);
     const { exports, stated } = store;
@@ -68,7 +73,7 @@ export function routeExports(http: Http, deps: ExportDeps): void {
 
   http.get(
     '/v1/exports/clicks',
-    { schema: clicksSchema, config: { scope: 'read:personal', tenants: 'limited' } },
+    { schema: clicksSchema, config: { scope: 'read:personal', tenants: 'limited' }, exposeHeadRoute: false },
     async (request, reply) => {
       const { exports } = storeFor(request);
       const { ad_id: adIds = [], to } = request.query;
