@@ -7,6 +7,9 @@
  * smaller one of its cap and of what comes to it, whoever comes first. A click that is `allowed`, and one that is
  * invalid by its facts, uses up nothing.
  *
+ * It is told of the first copy of each click alone. So where copies of one click say different things, their order
+ * decides by which it is judged: a prefetched link stays invalid when a person clicks it later (README.md, limits).
+ *
  * A click that was once valid stays valid, so the number of valid clicks of a cell never falls.
  */
 import { facts } from '../../ingest/validity/facts.ts';

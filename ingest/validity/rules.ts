@@ -6,7 +6,8 @@
  * within caps: of one person at one address at most one click in each `double_click_seconds`, of these at most
  * `user_clicks_per_minute` if the person has a user id, of one address at most `address_clicks_per_minute` of what is
  * left, of the cell at most `ad_clicks_per_minute` of what is left then. Each cap lets the same number through in whatever order the clicks come,
- * so the sums of a cell by reason do not depend on the order, and the valid clicks of a cell never become fewer.
+ * so the sums of a cell by reason do not depend on the order, and the valid clicks of a cell never become fewer. Of
+ * copies of one click that say different things, the first one is judged.
  *
  * The **person** is the user id, or without one the user agent. A click that has neither is nobody's, and so is one
  * that has a user agent alone, without an address: the caps on persons do not apply to it. Of persons without a user id

@@ -4615,6 +4615,18 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/exports/streams-and-head.test.ts',
     edits: [['    exposeHeadRoute: false,\n  } as const;', '  } as const;']],
   },
+  {
+    name: 'later-copy-judged',
+    bug: 'a copy that comes later is judged, too: what is valid and billed is taken back, or one click is invalid twice',
+    file: core,
+    unit: 'test/unit/aggregator/window-validity.test.ts',
+    edits: [
+      [
+        'cells.addDuplicate(cell);',
+        'cells.addDuplicate(cell);\n      if (validity?.judge(cells, cell, persons, i, clickedAt[i]! - start)) this.#invalid++;',
+      ],
+    ],
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {

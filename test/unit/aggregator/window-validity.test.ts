@@ -72,6 +72,30 @@ describe('a rule about facts', () => {
   });
 });
 
+describe('copies of one click that say different things', () => {
+  const ofLink = { ip: '203.0.113.7', eventId: 'shown-1', clickedAt: minute0 };
+  const prefetched = click({ ...ofLink, facts: facts.prefetch.bit });
+  const clicked = click(ofLink);
+  const rowOf = (...copies: Click[]) => {
+    const { outputs, invalid } = count(copies, always(recommendedRules));
+    const [row] = lastRows(outputs).values();
+    const { clicks, duplicates, invalid: ofRow } = row!;
+    expect(invalid).toBe(ofRow);
+    return { gross: clicks + duplicates, duplicates, invalid: ofRow, net: clicks - ofRow };
+  };
+
+  it('are judged by the first one: a link that a person clicks after a prefetch is not billed, and before it, it is', () => {
+    expect(rowOf(prefetched, clicked)).toEqual({ gross: 2, duplicates: 1, invalid: 1, net: 0 });
+    expect(rowOf(clicked, prefetched)).toEqual({ gross: 2, duplicates: 1, invalid: 0, net: 1 });
+  });
+
+  it('are two clicks in two minutes, each judged by itself', () => {
+    const inNext = { ...clicked, clickedAt: minute0 + minuteMs };
+    const { outputs } = count([prefetched, inNext], always(recommendedRules));
+    expect([...lastRows(outputs).values()].map(({ clicks, invalid }) => clicks - invalid)).toEqual([0, 1]);
+  });
+});
+
 describe('a cap', () => {
   it('lets one click of a person through in each step of the minute, at one address', () => {
     const at = [0, 1_999, 2_000, 59_999].map(ms => click({ clickedAt: minute0 + ms, ip: '203.0.113.7', userId: 'u' }));
