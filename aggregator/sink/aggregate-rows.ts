@@ -45,7 +45,7 @@ export function isJudged(headers: LogRecord['headers']): boolean {
 
 /** Returns the same lines, of which those of erased persons are changed. */
 function keptLines(rows: Buffer, erased: Erased): Buffer {
-  if (erased.newestAt === Number.NEGATIVE_INFINITY) return rows;
+  if (erased.newestUntil === Number.NEGATIVE_INFINITY) return rows;
   const lines = rows.toString().split('\n');
   let isChanged = false;
   const kept = lines.map(line => {

@@ -5,13 +5,13 @@
  * that reads an old click from the log again has the same row as its replica, which has had it for weeks.
  */
 import type { ErasedForm } from '../../ingest/privacy/erasure-book.ts';
-import { addressTokenOf, type Dated } from '../../ingest/privacy/erasure-record.ts';
+import { addressTokenOf } from '../../ingest/privacy/erasure-record.ts';
 
 /** What the sink needs to know about erasures. */
 export interface Erased {
-  /** Nothing that is from after this time (epoch ms) is erased. */
-  readonly newestAt: number;
-  erasedFor(userId: string | Uint8Array, of: Dated): ErasedForm | undefined;
+  /** Nothing that was clicked at this time (epoch ms) or later is erased. */
+  readonly newestUntil: number;
+  erasedFor(userId: string | Uint8Array, clickedAt: number): ErasedForm | undefined;
 }
 
 /** Removed as a whole. They say something about a person, and nothing that is counted depends on them. */
@@ -22,9 +22,9 @@ type Fields = Record<string, unknown>;
 /** Returns the canonical line of a click as it is kept, or undefined if it is kept as it is. */
 export function erasedClick(line: string, erased: Erased): string | undefined {
   const fields = JSON.parse(line) as Fields;
-  const { user_id: userId, clicked_at: clickedAt, received_at: receivedAt } = fields;
-  if (typeof userId !== 'string' || Math.min(Number(clickedAt), Number(receivedAt)) > erased.newestAt) return undefined;
-  const found = erased.erasedFor(userId, { clickedAt: Number(clickedAt), receivedAt: Number(receivedAt) });
+  const { user_id: userId, clicked_at: clickedAt } = fields;
+  if (typeof userId !== 'string' || Number(clickedAt) >= erased.newestUntil) return undefined;
+  const found = erased.erasedFor(userId, Number(clickedAt));
   return found && JSON.stringify(without(fields, found));
 }
 
@@ -42,22 +42,22 @@ export interface LineRow {
  * names the person elsewhere than in its field `user_id`, is removed whole.
  */
 export function erasedLine(row: LineRow, erased: Erased): Pick<LineRow, 'detail' | 'raw'> | undefined {
-  const of = timesOf(row);
+  const at = timeOf(row);
   const found = usersIn(row.raw)
-    .map(userId => erased.erasedFor(userId, of))
+    .map(userId => erased.erasedFor(userId, at))
     .find(each => each !== undefined);
   if (found === undefined) return undefined;
   // It may repeat what the line contains.
   const detail = row.reason === 'malformed' || row.reason === 'refused' ? 'erased' : row.detail;
   const fields = objectIn(row.raw);
   const raw = typeof fields?.['user_id'] === 'string' ? JSON.stringify(without(fields, found)) : '';
-  const isWhole = raw !== '' && raw.length <= mostCharacters && usersIn(raw).every(user => !erased.erasedFor(user, of));
+  const isWhole = raw !== '' && raw.length <= mostCharacters && usersIn(raw).every(user => !erased.erasedFor(user, at));
   return { detail, raw: isWhole ? raw : JSON.stringify({ erased: found.token }) };
 }
 
 /** A row may have no event time, or one far ahead. */
-function timesOf({ appended_at: receivedAt, clicked_at }: Pick<LineRow, 'appended_at' | 'clicked_at'>): Dated {
-  return { clickedAt: clicked_at > 0 ? Math.min(clicked_at, receivedAt) : receivedAt, receivedAt };
+function timeOf({ appended_at, clicked_at }: Pick<LineRow, 'appended_at' | 'clicked_at'>): number {
+  return clicked_at > 0 ? Math.min(clicked_at, appended_at) : appended_at;
 }
 
 /** A longer line is removed whole, because a statement cannot contain it. */

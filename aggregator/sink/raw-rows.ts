@@ -8,7 +8,7 @@
  */
 
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
-import { formatLine, isFuture, limits } from '../../ingest/click.ts';
+import { formatLine, isFuture } from '../../ingest/click.ts';
 import { RecordReader } from '../../ingest/record-reader.ts';
 import { type Erased, erasedClick } from './erased-rows.ts';
 
@@ -18,7 +18,7 @@ export function rawRows(partition: number, records: Iterable<LogRecord>, erased:
   const reader = new RecordReader(partition);
   /** Hardly any click is older than the newest erasure, except when the log is read again. */
   const kept = () =>
-    reader.clickedAt > erased.newestAt + limits.maxAheadMs
+    reader.clickedAt >= erased.newestUntil
       ? undefined
       : erasedClick(reader.parsed ? formatLine(reader.parsed) : textOf(reader), erased);
   for (const { offset, timestamp: appendedAt, value } of records) {

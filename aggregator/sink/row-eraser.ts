@@ -27,7 +27,6 @@ import { messageOf, Retryable } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
 import { pause } from '../../infra/pause.ts';
 import { repeatedly } from '../../infra/repeatedly.ts';
-import { limits } from '../../ingest/click.ts';
 import type { ErasedForm, ErasureBook } from '../../ingest/privacy/erasure-book.ts';
 import { formPrefix } from '../../ingest/privacy/erasure-record.ts';
 import { erasedLine, removedFields } from './erased-rows.ts';
@@ -213,7 +212,7 @@ function* chunks(forms: readonly ErasedForm[]): Generator<ErasedForm[]> {
   if (chunk.size > 0) yield [...chunk.values()];
 }
 
-const rules: ErasingRules = { prefix: formPrefix, maxAheadMs: limits.maxAheadMs, removed: removedFields };
+const rules: ErasingRules = { prefix: formPrefix, removed: removedFields };
 
 const pauseMs = 500;
 const hourMs = 3_600_000;

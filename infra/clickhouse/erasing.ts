@@ -14,14 +14,12 @@ export interface ErasedText {
   readonly form: string;
   readonly token: string;
   readonly secret: string;
-  /** Epoch ms. */
-  readonly at: number;
+  /** Epoch ms. What was clicked before is erased. */
+  readonly until: number;
 }
 
 export interface ErasingRules {
   readonly prefix: string;
-  /** How far the clock of a client may be ahead. */
-  readonly maxAheadMs: number;
   /** Columns of `click_raw` that become empty, where it has them. */
   readonly removed: readonly string[];
 }
@@ -204,19 +202,16 @@ function formSql(text: Sql, { prefix }: ErasingRules): Sql {
 }
 
 /** Returns until when what has this text is erased, in epoch ms. -1: it is not erased. */
-function atSql(text: Sql, { texts, rules }: Erasing): Sql {
-  const [forms, ats] = [texts.map(each => each.form), texts.map(each => each.at)];
-  return sql`transform(${formSql(text, rules)}, ${forms}, ${ats}, toInt64(-1))`;
+function untilSql(text: Sql, { texts, rules }: Erasing): Sql {
+  const [forms, untils] = [texts.map(each => each.form), texts.map(each => each.until)];
+  return sql`transform(${formSql(text, rules)}, ${forms}, ${untils}, toInt64(-1))`;
 }
 
 function isErasedClick(erasing: Erasing): Sql {
-  const { texts, rules } = erasing;
-  const [clicked, received] = [sql`toUnixTimestamp64Milli(clicked_at)`, sql`toUnixTimestamp64Milli(received_at)`];
-  const until = atSql(sql`user_id`, erasing);
   // ClickHouse finds by the first condition which parts need not be read.
-  const newest = Math.max(...texts.map(text => text.at)) + rules.maxAheadMs;
-  return sql`clicked_at <= ${at(newest)} AND user_id != '' AND (${clicked} <= ${until}
-     OR (${received} <= ${until} AND ${clicked} <= ${until} + ${rules.maxAheadMs}))`;
+  const newest = Math.max(...erasing.texts.map(text => text.until));
+  return sql`clicked_at < ${at(newest)} AND user_id != ''
+     AND toUnixTimestamp64Milli(clicked_at) < ${untilSql(sql`user_id`, erasing)}`;
 }
 
 /**
@@ -229,13 +224,13 @@ function isErasedLine(erasing: Erasing): Sql {
      extractAll(${text}, ${'"user_id"[ \\t]*:[ \\t]*(-?[0-9]+)'}))`;
   const appended = sql`toUnixTimestamp64Milli(quarantine.appended_at)`;
   const since = sql`if(quarantine.clicked_at > 0, least(quarantine.clicked_at, ${appended}), ${appended})`;
-  return sql`arrayExists(u -> ${since} <= ${atSql(sql`u`, erasing)}, ${users})`;
+  return sql`arrayExists(u -> ${since} < ${untilSql(sql`u`, erasing)}, ${users})`;
 }
 
 /** Returns whether a quarantined line names somebody of whom `forms` has the hash of a text. */
 export function namesOneOf(forms: readonly string[], prefix: string): Sql {
-  const texts = forms.map(form => ({ form, token: '', secret: '', at: endOfTime }));
-  return isErasedLine({ texts, rules: { prefix, maxAheadMs: 0, removed: [] } });
+  const texts = forms.map(form => ({ form, token: '', secret: '', until: endOfTime }));
+  return isErasedLine({ texts, rules: { prefix, removed: [] } });
 }
 
 const endOfTime = 2 ** 52;

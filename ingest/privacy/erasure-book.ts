@@ -2,7 +2,7 @@
  * CONTRACT: holds the erasures that one process knows, as topic `erasures` has them (erasure-record.ts), and finds what is
  * kept in place of a user id.
  */
-import { type Dated, type ErasurePart, formOf, isBefore, tokenOf } from './erasure-record.ts';
+import { type ErasurePart, erasedUntil, formOf, tokenOf } from './erasure-record.ts';
 
 /** A text that is erased, by its hash. */
 export interface ErasedForm {
@@ -10,8 +10,8 @@ export interface ErasedForm {
   readonly token: string;
   /** That of its record, for addresses. */
   readonly secret: string;
-  /** Epoch ms. What is from before is erased. */
-  readonly at: number;
+  /** Epoch ms. What was clicked before is erased. */
+  readonly until: number;
 }
 
 /** All forms of one request together. */
@@ -33,7 +33,7 @@ export class ErasureBook {
   readonly #parts = new Map<string, ErasurePart>();
   /** The erasures of one text, in the order of the log. */
   readonly #byForm = new Map<string, ErasedForm[]>();
-  #newestAt = Number.NEGATIVE_INFINITY;
+  #newestUntil = Number.NEGATIVE_INFINITY;
 
   /** A part that was read before changes nothing. */
   take(part: ErasurePart): void {
@@ -41,12 +41,12 @@ export class ErasureBook {
     if (this.#parts.has(name)) return;
     this.#parts.set(name, part);
     for (const form of part.forms) {
-      const erased: ErasedForm = { form, token: tokenOf(part.secret, form), secret: part.secret, at: part.at };
+      const erased = erasedForm(part, form);
       const before = this.#byForm.get(form);
       if (before === undefined) this.#byForm.set(form, [erased]);
       else before.push(erased);
     }
-    this.#newestAt = Math.max(this.#newestAt, part.at);
+    this.#newestUntil = Math.max(this.#newestUntil, erasedUntil(part.at));
   }
 
   /** Grows with every part. Rows that were made of lines at an earlier number have to be made again. */
@@ -54,18 +54,18 @@ export class ErasureBook {
     return this.#parts.size;
   }
 
-  /** Nothing that is from after this time (epoch ms) is erased. -Infinity: there are no erasures. */
-  get newestAt(): number {
-    return this.#newestAt;
+  /** Nothing that was clicked at this time (epoch ms) or later is erased. -Infinity: there are no erasures. */
+  get newestUntil(): number {
+    return this.#newestUntil;
   }
 
   get forms(): number {
     return this.#byForm.size;
   }
 
-  /** Returns what is kept in place of a user id of a click of that time, or undefined if it is not erased. */
-  erasedFor(userId: string | Uint8Array, of: Dated): ErasedForm | undefined {
-    return this.#byForm.get(formOf(userId))?.find(({ at }) => isBefore(of, at));
+  /** Returns what is kept in place of a user id of a click of that time (epoch ms), or undefined if it is not erased. */
+  erasedFor(userId: string | Uint8Array, clickedAt: number): ErasedForm | undefined {
+    return this.#byForm.get(formOf(userId))?.find(({ until }) => clickedAt < until);
   }
 
   /** The names of all parts, in the order of the log. */
@@ -73,11 +73,15 @@ export class ErasureBook {
     return [...this.#parts.keys()];
   }
 
-  /** Of the named parts, in the order of the log. */
+  /**
+   * Of the named parts, in the order of the log, and all other erasures of the same texts: a row that an earlier one
+   * covers has to get its token, as `erasedFor` says, also when it is found for a later one.
+   */
   formsOf(names: ReadonlySet<string>): readonly ErasedForm[] {
-    return [...this.#parts]
-      .filter(([name]) => names.has(name))
-      .flatMap(([, { forms, secret, at }]) => forms.map(form => ({ form, token: tokenOf(secret, form), secret, at })));
+    const wanted = new Set([...this.#parts].flatMap(([name, { forms }]) => (names.has(name) ? forms : [])));
+    return [...this.#parts.values()].flatMap(part =>
+      part.forms.filter(form => wanted.has(form)).map(form => erasedForm(part, form)),
+    );
   }
 
   /** Returns when a part was asked for, in epoch ms. */
@@ -97,4 +101,8 @@ export class ErasureBook {
       isWhole: parts.length === first.parts,
     };
   }
+}
+
+function erasedForm({ secret, at }: ErasurePart, form: string): ErasedForm {
+  return { form, token: tokenOf(secret, form), secret, until: erasedUntil(at) };
 }

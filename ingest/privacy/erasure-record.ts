@@ -17,8 +17,8 @@
  * | --- | --- | --- | --- |
  * | erasure | 1 | `<id>/<part>` | `{"id","part","parts","persons","secret","forms"}` |
  *
- * `forms` are the hashes, 16 bytes each, one after another in base64. What was clicked, received or appended up to the
- * append time of the record is erased. Times of the log do not depend on the clock of whoever asks.
+ * `forms` are the hashes, 16 bytes each, one after another in base64. The append time of the record says what is erased
+ * (`erasedUntil`). Times of the log do not depend on the clock of whoever asks.
  */
 import { hash, randomBytes } from 'node:crypto';
 import { type Static, Type } from 'typebox';
@@ -54,7 +54,7 @@ export interface ErasurePart {
   readonly parts: number;
   /** Of the whole erasure. */
   readonly persons: number;
-  /** Epoch ms. What is from before is erased. */
+  /** When it was appended, in epoch ms. */
   readonly at: number;
   readonly secret: string;
   /** Hashes of texts, 32 hex digits each. */
@@ -82,19 +82,19 @@ export function addressTokenOf(secret: string, ip: string): string {
   return `fd${hash('sha256', `${secret}\n${ip}`, 'hex').slice(0, 30)}`.match(/.{4}/g)!.join(':');
 }
 
-export interface Dated {
-  /** Epoch ms. */
-  readonly clickedAt: number;
-  readonly receivedAt: number;
+/**
+ * Returns the time (epoch ms) from which on clicks are no longer erased, by the record that was appended at `at`.
+ *
+ * Nothing but the minute of a click decides, so a minute has all clicks of a person or none under the token, whenever they
+ * are received. Rules of invalid clicks look at the persons of one minute: with two names in it, a person would have
+ * each cap twice, and a recount would find other numbers than were billed. Clicks may be ahead of the clock. So this is
+ * the end of the last minute of which a click may have been received before.
+ */
+export function erasedUntil(at: number): number {
+  return (Math.floor((at + limits.maxAheadMs) / minuteMs) + 1) * minuteMs;
 }
 
-/**
- * Returns whether a click is from before `at`. A clock of a client that runs ahead does not keep a click that was
- * received before.
- */
-export function isBefore({ clickedAt, receivedAt }: Dated, at: number): boolean {
-  return clickedAt <= at || (receivedAt <= at && clickedAt <= at + limits.maxAheadMs);
-}
+const minuteMs = 60_000;
 
 /** `forms` are those of all persons. */
 export function erasureRecords(forms: readonly string[], persons: number): { id: string; records: OutgoingRecord[] } {

@@ -282,7 +282,7 @@ export interface Operations {
       readonly state: 'running' | 'done' | 'incomplete';
       /** How many persons the request has named. */
       readonly persons: number;
-      /** What was clicked or received until then is erased. Later clicks of these persons are new data. */
+      /** What was clicked or received until then is erased, and up to six minutes more: whole minutes, up to the last one of which a click may have come before. Later clicks of these persons are new data. */
       readonly asked_at: string;
       readonly nodes: readonly {
         /** Its name in the topology. */ readonly node: string;
@@ -312,7 +312,7 @@ export interface Operations {
       readonly state: 'running' | 'done' | 'incomplete';
       /** How many persons the request has named. */
       readonly persons: number;
-      /** What was clicked or received until then is erased. Later clicks of these persons are new data. */
+      /** What was clicked or received until then is erased, and up to six minutes more: whole minutes, up to the last one of which a click may have come before. Later clicks of these persons are new data. */
       readonly asked_at: string;
       readonly nodes: readonly {
         /** Its name in the topology. */ readonly node: string;
@@ -1001,7 +1001,7 @@ export interface Operations {
       readonly state: 'running' | 'done' | 'incomplete';
       /** How many persons the request has named. */
       readonly persons: number;
-      /** What was clicked or received until then is erased. Later clicks of these persons are new data. */
+      /** What was clicked or received until then is erased, and up to six minutes more: whole minutes, up to the last one of which a click may have come before. Later clicks of these persons are new data. */
       readonly asked_at: string;
       readonly nodes: readonly {
         /** Its name in the topology. */ readonly node: string;

@@ -4161,7 +4161,35 @@ export const mutations: readonly Mutation[] = [
     bug: 'what a person clicks after the request is erased too: it is new data that the person has agreed to',
     file: 'ingest/privacy/erasure-record.ts',
     unit: 'test/unit/ingest/privacy/erasure.test.ts',
-    edits: [['return clickedAt <= at || ', 'return clickedAt <= at + 9e9 || ']],
+    edits: [['return (Math.floor((at + limits', 'return 6e9 + (Math.floor((at + limits']],
+  },
+  {
+    name: 'erased-within-a-minute',
+    bug: 'an erasure cuts a minute in two: in it a person has each cap twice, so a recount finds other numbers than were billed',
+    file: 'ingest/privacy/erasure-record.ts',
+    unit: 'test/unit/aggregator/erased-counts.test.ts',
+    edits: [['return (Math.floor((at + limits.maxAheadMs) / minuteMs) + 1) * minuteMs;', 'return at + minuteMs;']],
+  },
+  {
+    name: 'erased-by-receipt-in-tables',
+    bug: 'rows in a table are erased by when they were received, and those that come later by when they were clicked: a late click makes two persons of one',
+    file: 'infra/clickhouse/erasing.ts',
+    integration: 'test/integration/clickhouse/erasing.test.ts',
+    edits: [
+      ['AND toUnixTimestamp64Milli(clicked_at) <', 'AND toUnixTimestamp64Milli(greatest(clicked_at, received_at)) <'],
+    ],
+  },
+  {
+    name: 'erased-again-by-another-token',
+    bug: 'a row that the first of two erasures covers gets the token of the second, if it is found for that one',
+    file: 'ingest/privacy/erasure-book.ts',
+    unit: 'test/unit/ingest/privacy/erasure.test.ts',
+    edits: [
+      [
+        'return [...this.#parts.values()].flatMap(part =>',
+        'return [...this.#parts].flatMap(([name, part]) => !names.has(name) ? [] :',
+      ],
+    ],
   },
   {
     name: 'erased-in-the-plain-form',

@@ -113,7 +113,7 @@ const ErasureSchema = Type.Object(
     }),
     persons: Type.Integer({ description: 'How many persons the request has named.' }),
     asked_at: timeField(
-      'What was clicked or received until then is erased. Later clicks of these persons are new data.',
+      'What was clicked or received until then is erased, and up to six minutes more: whole minutes, up to the last one of which a click may have come before. Later clicks of these persons are new data.',
     ),
     nodes: Type.Array(
       Type.Object(

@@ -7,6 +7,7 @@ import { donePartsOf } from '../../../infra/clickhouse/erasing.ts';
 import { createLog } from '../../../infra/log.ts';
 import { migrate } from '../../../infra/migrate.ts';
 import { ErasureBook } from '../../../ingest/privacy/erasure-book.ts';
+import { erasedUntil } from '../../../ingest/privacy/erasure-record.ts';
 import { eraseInto } from '../../support/erased-book.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 import { eventually } from '../../support/wait.ts';
@@ -70,19 +71,24 @@ describe('clicks', () => {
     expect(expected.filter(({ user_id }) => user_id === 'stays')).toHaveLength(100);
   });
 
-  it('of after the request stay, by the time of the click and of its receipt', async () => {
-    await insert('click_raw', [
-      click(1, 'u', now - 1, now + 10_000),
-      click(2, 'u', now + 60_000, now - 1),
-      click(3, 'u', now + 1, now + 1),
-    ]);
-    await until(erasing(new ErasureBook(), now, 'u'));
-    expect((await usersOf()).map(({ user_id }) => user_id.slice(0, 7))).toEqual(['erased:', 'erased:', 'u']);
+  it('of after the request stay, by the minute of the click, whenever it was received', async () => {
+    const end = erasedUntil(now);
+    const times = [now - 1, now + 1, now + 60_000, end - 60_001, end - 60_000, end - 1, end, end + 1];
+    const clicks = times.flatMap((at, i) => [now - 1, at, at + 9e7].map((seen, j) => click(3 * i + j, 'u', at, seen)));
+    await insert('click_raw', clicks);
+    const book = erasing(new ErasureBook(), now, 'u');
+    await until(book);
+    const rows = await opened.clickhouse.query<{ user_id: string; at: number }>(
+      'SELECT user_id, toUnixTimestamp64Milli(clicked_at)::Float64 AS at FROM click_raw',
+    );
+    const [token = ''] = book.formsOf(new Set(book.names)).map(form => form.token);
+    expect(rows).toHaveLength(clicks.length);
+    for (const row of rows) expect(row).toEqual({ ...row, user_id: row.at < end ? token : 'u' });
   });
 
   it('of who is erased twice get a token of each time, in whatever order a node does it', async () => {
-    await insert('click_raw', [click(1, 'u', now - 5_000), click(2, 'u', now - 1_000)]);
-    const book = erasing(erasing(new ErasureBook(), now - 3_000, 'u'), now, 'u');
+    await insert('click_raw', [click(1, 'u', now - 2 * day), click(2, 'u', now - 1_000)]);
+    const book = erasing(erasing(new ErasureBook(), now - day, 'u'), now, 'u');
     await until(book);
     const [first, second] = await usersOf();
     expect(first?.user_id).toMatch(/^erased:/);
@@ -104,7 +110,7 @@ it('quarantined lines lose the fields of the person, or everything where these c
   await insert('quarantine', [
     ...raws.map((raw, i) => line(i, raw)),
     line(100, '{"user_id":"u","ad_id":"a"}', { reason: 'future', clicked_at: now + 9 * day }),
-    line(101, '{"user_id":"u"}', { appended_at: now + 1_000 }),
+    line(101, '{"user_id":"u"}', { appended_at: erasedUntil(now) }),
   ]);
   const book = erasing(new ErasureBook(), now, 'u', '17');
   await until(book);

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { aggregateRows } from '../../../aggregator/sink/aggregate-rows.ts';
 import { rawRows } from '../../../aggregator/sink/raw-rows.ts';
 import { formatLine } from '../../../ingest/click.ts';
+import { erasedUntil } from '../../../ingest/privacy/erasure-record.ts';
 import { click, minute0 } from '../../support/clicks.ts';
 import { bookOf } from '../../support/erased-book.ts';
 
@@ -9,7 +10,7 @@ const at = minute0 + 60_000;
 const book = bookOf(at, 'u-17');
 const recordOf = (value: string, headers = {}) => ({
   offset: 7,
-  timestamp: at + 1,
+  timestamp: at + 600_000,
   value: Buffer.from(value),
   headers,
 });
@@ -40,8 +41,10 @@ describe('a click that is read from the log again', () => {
   });
 
   it('stays as it is if it is of after the request', () => {
-    const later = formatLine(click({ userId: 'u-17', clickedAt: at + 1, receivedAt: at + 1 }));
+    const clicked = (clickedAt: number) => formatLine(click({ userId: 'u-17', clickedAt, receivedAt: clickedAt }));
+    const later = clicked(erasedUntil(at));
     expect(rawOf(later)).toEqual([JSON.parse(later)]);
+    expect(rawOf(clicked(erasedUntil(at) - 1))[0]).toMatchObject({ user_id: expect.stringMatching(/^erased:/) });
   });
 });
 

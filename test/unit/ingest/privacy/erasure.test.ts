@@ -1,11 +1,13 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { UnknownFormat } from '../../../../infra/errors.ts';
+import { isFuture } from '../../../../ingest/click.ts';
 import { ErasureBook } from '../../../../ingest/privacy/erasure-book.ts';
 import {
   addressTokenOf,
+  erasedUntil,
   erasureRecords,
   formOf,
-  isBefore,
   readErasure,
 } from '../../../../ingest/privacy/erasure-record.ts';
 import { eraseInto } from '../../../support/erased-book.ts';
@@ -16,7 +18,8 @@ function take(book: ErasureBook, at: number, of: readonly string[] = texts): str
   return eraseInto(book, at, ...of);
 }
 
-const before = { clickedAt: 900, receivedAt: 950 };
+const before = 900;
+const hourMs = 3_600_000;
 
 describe('the record of an erasure', () => {
   it('names nobody, and no two of them have a token in common', () => {
@@ -86,25 +89,38 @@ describe('the record of an erasure', () => {
 });
 
 describe('what is erased', () => {
-  it('was clicked before, or received before by a clock that was behind', () => {
-    expect(isBefore({ clickedAt: 1_000, receivedAt: 9_000 }, 1_000)).toBe(true);
-    expect(isBefore({ clickedAt: 1_001, receivedAt: 1_000 }, 1_000)).toBe(true);
-    expect(isBefore({ clickedAt: 1_001, receivedAt: 1_001 }, 1_000)).toBe(false);
-    // A foreign line with a broken time of receipt.
-    expect(isBefore({ clickedAt: 400_000, receivedAt: 0 }, 1_000)).toBe(false);
+  it('is whole minutes, up to the last one of which a click may have come before', () => {
+    fc.assert(
+      fc.property(fc.nat(10 ** 12), at => {
+        const until = erasedUntil(at);
+        expect(until % 60_000).toBe(0);
+        // The newest click that a log takes at that time (`isFuture`) is erased, and no further minute is.
+        expect(isFuture(until - 60_000, at)).toBe(false);
+        expect(isFuture(until, at)).toBe(true);
+      }),
+    );
   });
 
   it('goes to the first erasure in the log that covers it, and twice read is once', () => {
     const book = new ErasureBook();
-    expect(book.newestAt).toBe(Number.NEGATIVE_INFINITY);
+    expect(book.newestUntil).toBe(Number.NEGATIVE_INFINITY);
     take(book, 1_000);
     const token = book.erasedFor('person-4711-jo', before)?.token;
-    take(book, 2_000);
+    take(book, hourMs);
     expect(book.erasedFor('person-4711-jo', before)?.token).toBe(token);
-    const between = book.erasedFor('person-4711-jo', { clickedAt: 1_500, receivedAt: 1_500 })?.token;
+    const between = book.erasedFor('person-4711-jo', erasedUntil(1_000))?.token;
     expect(between).toMatch(/^erased:/);
     expect(between).not.toBe(token);
-    expect(book.erasedFor('person-4711-jo', { clickedAt: 2_001, receivedAt: 2_001 })).toBeUndefined();
-    expect([book.version, book.newestAt]).toEqual([2, 2_000]);
+    expect(book.erasedFor('person-4711-jo', erasedUntil(hourMs) - 1)?.token).toBe(between);
+    expect(book.erasedFor('person-4711-jo', erasedUntil(hourMs))).toBeUndefined();
+    expect([book.version, book.newestUntil]).toEqual([2, erasedUntil(hourMs)]);
+  });
+
+  it('gets the token of the first erasure also when a node has done that one, and looks for a later one', () => {
+    const book = new ErasureBook();
+    const ids = [take(book, 1_000), take(book, hourMs), take(book, 2 * hourMs, ['somebody-else'])];
+    const forms = book.formsOf(new Set([`${ids[1]}/0`]));
+    expect(forms.map(({ until }) => until)).toEqual([1_000, 1_000, hourMs, hourMs].map(erasedUntil));
+    expect(forms[0]?.token).toBe(book.erasedFor('person-4711-jo', before)?.token);
   });
 });
