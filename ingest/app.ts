@@ -124,7 +124,7 @@ function visitorAddress(clients: Clients, personal: PersonalData | undefined, no
   if (personal === undefined) return undefined;
   return ({ raw }: FastifyRequest): string => {
     const address = clients.addressOf(raw);
-    return address === undefined ? '' : (personal.keptIp(address, now()) ?? '');
+    return address === undefined ? '' : (personal.keptVisitorIp(address, now()) ?? '');
   };
 }
 

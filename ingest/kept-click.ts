@@ -30,7 +30,7 @@ export function keptClick(click: Click, kept: KeptFields, sentBy: 'client' | 'br
   return {
     ...known,
     userId: userId === undefined ? undefined : personal.keptUserId(userId, clickedAt),
-    ip: ip === undefined ? undefined : personal.keptIp(ip, clickedAt),
+    ip: ip === undefined ? undefined : personal[sentBy === 'browser' ? 'keptVisitorIp' : 'keptIp'](ip, clickedAt),
     userAgent: personal.keepsUserAgent ? userAgent : undefined,
   };
 }

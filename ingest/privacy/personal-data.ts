@@ -16,6 +16,10 @@
  * A hashed address has the form of an address because readers of all releases, tables and filters take addresses.
  * fd00::/8 is for networks that do not reach the internet (RFC 4193), so no visitor has such an address.
  *
+ * A posted text that has the form of a hash already, or of the token of an erased person, stays as it is: it comes out of
+ * an export or of the quarantine. To hash it again would make another person of it, whom nobody finds and nobody erases.
+ * The address of a connection is never such a text.
+ *
  * The hash is HMAC-SHA256 with a key that is kept apart from the clicks. Without a key it would hide nothing: there are
  * only 2^32 IPv4 addresses, and ids of users can be guessed, so anybody could hash them all and look theirs up.
  */
@@ -38,8 +42,10 @@ export interface PersonalDataRules {
 /** The functions take a value that the rules of a click allow (click-body.ts), and the time of the click in epoch ms. */
 export interface PersonalData {
   keptUserId(userId: string, clickedAt: number): string;
-  /** Undefined: nothing is kept. */
+  /** Of an address that somebody has posted. Undefined: nothing is kept. */
   keptIp(ip: string, clickedAt: number): string | undefined;
+  /** Of the address from which a visitor has come. */
+  keptVisitorIp(ip: string, clickedAt: number): string | undefined;
   readonly keepsUserAgent: boolean;
 }
 
@@ -51,24 +57,32 @@ export function createPersonalData(rules: PersonalDataRules): PersonalData | und
     if (key === undefined) throw new Error('a hash needs a key');
     return key;
   };
+  const keptVisitorIp = (text: string, clickedAt: number) => {
+    switch (ipRule) {
+      case 'full':
+        return text;
+      case 'truncated':
+        return truncatedIp(text);
+      case 'hashed':
+        return hashedIp(needed(), text, saltOf(salt, clickedAt));
+      case 'none':
+        return undefined;
+    }
+  };
   return {
     keepsUserAgent: userAgent === 'full',
     keptUserId: (text, clickedAt) =>
-      userId === 'plain' ? text : hashedUserId(needed(), text, saltOf(salt, clickedAt)),
-    keptIp(text, clickedAt) {
-      switch (ipRule) {
-        case 'full':
-          return text;
-        case 'truncated':
-          return truncatedIp(text);
-        case 'hashed':
-          return hashedIp(needed(), text, saltOf(salt, clickedAt));
-        case 'none':
-          return undefined;
-      }
-    },
+      userId === 'plain' || keptUserIdPattern.test(text) ? text : hashedUserId(needed(), text, saltOf(salt, clickedAt)),
+    keptIp: (text, clickedAt) =>
+      ipRule === 'hashed' && keptIpPattern.test(text) ? text : keptVisitorIp(text, clickedAt),
+    keptVisitorIp,
   };
 }
+
+/** As `hashedUserId` makes them, and `tokenOf` of erasure-record.ts. The last of 22 characters stands for 2 bits of 128. */
+const keptUserIdPattern = /^(?:hashed:[A-Za-z0-9_-]{21}[AQgw]|erased:[A-Za-z0-9_-]{22})$/;
+/** As `hashedIp` makes them, and `addressTokenOf` of erasure-record.ts: with all 32 digits. */
+const keptIpPattern = /^fd[0-9a-f]{2}(?::[0-9a-f]{4}){7}$/;
 
 /** Returns the UTC day of a click, as `2026-11-29`, or an empty text where the salt does not change. */
 export function saltOf(salt: HashSalt, clickedAt: number): string {

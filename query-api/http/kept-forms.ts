@@ -4,6 +4,9 @@
  * Settings change, and rows stay as they were written. So a person is looked for in the plain form and under the hashes
  * of all keys, with the fixed salt and with that of each UTC day that is asked for. A truncated address is not among
  * them: it is that of a network, and its clicks are not those of one address.
+ *
+ * Clicks that were exported, or quarantined, and fed again by an earlier ingest have a hash of the hash of their user.
+ * So hashes of hashes are among the forms of a user, each by the key and the salt of the first.
  */
 import type { KeyObject } from 'node:crypto';
 import { hashedIp, hashedUserId, saltOf } from '../../ingest/privacy/personal-data.ts';
@@ -19,13 +22,17 @@ export interface KeptForms {
 const dayMs = 24 * 3_600_000;
 
 export function createKeptForms(keys: readonly KeyObject[]): KeptForms {
-  const forms = (text: string, range: TimeRange, hashed: typeof hashedUserId) => {
+  const forms = (text: string, range: TimeRange, hashes: (key: KeyObject, salt: string) => string[]) => {
     const salts = keys.length === 0 ? [] : ['', ...daysOf(range)];
-    return [text, ...keys.flatMap(key => salts.map(salt => hashed(key, text, salt)))];
+    return [text, ...keys.flatMap(key => salts.flatMap(salt => hashes(key, salt)))];
   };
   return {
-    ofUserId: (userId, range) => forms(userId, range, hashedUserId),
-    ofIp: (ip, range) => forms(ip, range, hashedIp),
+    ofUserId: (userId, range) =>
+      forms(userId, range, (key, salt) => {
+        const hashed = hashedUserId(key, userId, salt);
+        return [hashed, hashedUserId(key, hashed, salt)];
+      }),
+    ofIp: (ip, range) => forms(ip, range, (key, salt) => [hashedIp(key, ip, salt)]),
   };
 }
 

@@ -12,6 +12,7 @@ import { ClickHouseConfig, KafkaConfig, loadConfig } from '../../infra/config.ts
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createProducer } from '../../infra/kafka/producer.ts';
 import { createLog } from '../../infra/log.ts';
+import { adclicks } from '../support/adclicks.ts';
 import { geoDatabase } from '../support/geo-database.ts';
 import { startTestPipeline, type TestPipeline } from '../support/pipeline.ts';
 import { readCommitted } from '../support/read-committed.ts';
@@ -73,6 +74,21 @@ it('has them neither in the log of clicks nor in a table', async () => {
   expect(rows).toContain('hashed:');
   for (const secret of [person.id, person.ip, person.agent])
     expect([lines, rows].filter(text => text.includes(secret))).toEqual([]);
+});
+
+it('knows a person of exported clicks that are fed again, who is erased with all of them below', async () => {
+  const personsIn = async () => {
+    const read = await readCommitted(pipeline.broker.brokers, 'clicks');
+    const clicks = read.map(({ line }) => JSON.parse(line) as Record<string, string>);
+    return { clicks: clicks.length, persons: new Set(clicks.map(({ user_id, ip }) => `${user_id} ${ip}`)) };
+  };
+  const before = await personsIn();
+  expect([before.clicks, before.persons.size]).toEqual([4, 2]);
+  const file = join(directory, 'exported.csv');
+  writeFileSync(file, await (await fetch(`${pipeline.queryApi.url}/v1/exports/clicks?${range}&format=csv`)).text());
+  const fed = await adclicks({ ADCLICKS_INGEST_URL: pipeline.ingest.url }, 'feed', file, '--state', `${file}.json`);
+  expect(fed).toMatchObject({ code: 0 });
+  expect(await personsIn()).toEqual({ clicks: 8, persons: before.persons });
 });
 
 it('has them in no log and no metric of any process, whatever went wrong with their clicks', async () => {

@@ -1206,6 +1206,46 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/ingest/privacy/personal-data.test.ts',
   },
   {
+    name: 'hash-of-a-hash',
+    bug: 'an exported click that is fed again gets a hash of its hash: it is that of another person, who is not erased',
+    file: 'ingest/privacy/personal-data.ts',
+    edits: [["userId === 'plain' || keptUserIdPattern.test(text) ? text", "userId === 'plain' ? text"]],
+    unit: 'test/unit/ingest/privacy/personal-data.test.ts',
+  },
+  {
+    name: 'hash-of-a-token',
+    bug: 'the token of an erased person is hashed when a line is posted again: in one minute the person has two names',
+    file: 'ingest/privacy/personal-data.ts',
+    edits: [['|erased:[A-Za-z0-9_-]{22})$/', ')$/']],
+    unit: 'test/unit/ingest/privacy/personal-data.test.ts',
+  },
+  {
+    name: 'hash-of-a-hashed-address',
+    bug: 'an exported click that is fed again gets a hash of its hashed address: nobody finds it by the address',
+    file: 'ingest/privacy/personal-data.ts',
+    edits: [["ipRule === 'hashed' && keptIpPattern.test(text)", "ipRule === 'full'"]],
+    unit: 'test/unit/ingest/privacy/personal-data.test.ts',
+  },
+  {
+    name: 'hash-forged-by-a-visitor',
+    bug: 'the address of a visitor who comes from a network of fd00::/8 is taken for a hash, and kept',
+    file: 'ingest/kept-click.ts',
+    edits: [
+      [
+        "personal[sentBy === 'browser' ? 'keptVisitorIp' : 'keptIp']",
+        "personal[sentBy === 'browser' ? 'keptIp' : 'keptIp']",
+      ],
+    ],
+    unit: 'test/unit/ingest/keep-click-country.test.ts',
+  },
+  {
+    name: 'hash-of-a-hash-forgotten',
+    bug: 'clicks that were hashed twice by an earlier ingest are not found and not erased',
+    file: 'query-api/http/kept-forms.ts',
+    edits: [['return [hashed, hashedUserId(key, hashed, salt)];', 'return [hashed];']],
+    unit: 'test/unit/query-api/kept-forms.test.ts',
+  },
+  {
     name: 'former-key-forgotten',
     bug: 'persons are looked for by the key in force alone: after a change of the key their former clicks are missing',
     file: 'query-api/http/kept-forms.ts',

@@ -1,8 +1,9 @@
-/** The country and the facts of a click that a browser has sent itself, by its whole address. */
+/** The country, the facts and the kept address of a click that a browser has sent itself, by its whole address. */
+import { createSecretKey } from 'node:crypto';
 import { expect, it } from 'vitest';
 import type { ClickLines } from '../../../ingest/click-lines.ts';
 import { FactFinder } from '../../../ingest/fact-finding/fact-finder.ts';
-import { createPersonalData } from '../../../ingest/privacy/personal-data.ts';
+import { createPersonalData, hashedIp } from '../../../ingest/privacy/personal-data.ts';
 import { createKeepClick } from '../../../ingest/spool/keep-click.ts';
 import { facts } from '../../../ingest/validity/facts.ts';
 import { click, clicksOf } from '../../support/clicks.ts';
@@ -34,3 +35,19 @@ it.each([
     }
   },
 );
+
+it('hashes the address of a visitor in an inner network also where it looks like a hash, which nobody has posted', async () => {
+  const key = createSecretKey('k'.repeat(43), 'utf8');
+  const kept: unknown[] = [];
+  const keep = createKeepClick({
+    clickLog: {
+      append: async (lines: ClickLines) => {
+        kept.push(...clicksOf(lines).map(({ ip }) => ip));
+      },
+    },
+    kept: { personal: createPersonalData({ ip: 'hashed', userId: 'hashed', salt: 'fixed', key }) },
+  });
+  const ip = 'fd12:3456:789a:1111:2222:3333:4444:5555';
+  await keep(click({ ip }), { trace: undefined, network: 'any' });
+  expect(kept).toEqual([hashedIp(key, ip, '')]);
+});

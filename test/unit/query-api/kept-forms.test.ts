@@ -1,7 +1,7 @@
 /** Under which texts the clicks of one person are looked for. */
 import { createSecretKey } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { createPersonalData } from '../../../ingest/privacy/personal-data.ts';
+import { createPersonalData, hashedUserId } from '../../../ingest/privacy/personal-data.ts';
 import { filterOf } from '../../../query-api/http/asked-filter.ts';
 import { createKeptForms } from '../../../query-api/http/kept-forms.ts';
 
@@ -25,8 +25,14 @@ it('are the plain one and the hashes of all keys, whichever way of hashing was s
       }
     }
   }
-  // The plain one, and per key: the fixed salt and those of the days from 28 to 30 November.
-  expect(new Set(found).size).toBe(1 + 2 * (1 + 3));
+  // The plain one, and per key, once and twice: the fixed salt and those of the days from 28 to 30 November.
+  expect(new Set(found).size).toBe(1 + 2 * 2 * (1 + 3));
+});
+
+it.each(['', '2026-11-29'])('are also those of a click that was fed again when hashes were hashed again (%s)', salt => {
+  const range = { from: noon, to: noon + hourMs };
+  for (const by of [key, former])
+    expect(forms.ofUserId('u-17', range)).toContain(hashedUserId(by, hashedUserId(by, 'u-17', salt), salt));
 });
 
 it('are those of a day that the range only touches, and not of the one that it ends before', () => {

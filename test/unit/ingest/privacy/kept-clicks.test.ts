@@ -6,7 +6,7 @@ import { createClickParser } from '../../../../ingest/click-batch.ts';
 import { FactFinder } from '../../../../ingest/fact-finding/fact-finder.ts';
 import { parseValidityList } from '../../../../ingest/fact-finding/validity-list.ts';
 import type { KeptFields } from '../../../../ingest/kept-click.ts';
-import { createPersonalData } from '../../../../ingest/privacy/personal-data.ts';
+import { createPersonalData, hashedIp, hashedUserId } from '../../../../ingest/privacy/personal-data.ts';
 
 const key = createSecretKey('k'.repeat(43), 'utf8');
 const receivedAt = Date.UTC(2026, 10, 29, 12);
@@ -79,8 +79,12 @@ describe.each([
 });
 
 it('is kept the same, written plain or not, whatever is posted and whatever the rules are', () => {
-  const field = fc.option(fc.constantFrom('u', 'u-17', 'x'.repeat(128)), { nil: undefined });
-  const address = fc.option(fc.oneof(fc.ipV4(), fc.ipV6()), { nil: undefined });
+  const field = fc.option(fc.constantFrom('u', 'u-17', 'x'.repeat(128), hashedUserId(key, 'u', '')), {
+    nil: undefined,
+  });
+  const address = fc.option(fc.oneof(fc.ipV4(), fc.ipV6(), fc.constant(hashedIp(key, '203.0.113.7', ''))), {
+    nil: undefined,
+  });
   const rules = fc.record({
     ip: fc.constantFrom('full' as const, 'truncated' as const, 'hashed' as const, 'none' as const),
     userId: fc.constantFrom('plain' as const, 'hashed' as const),

@@ -4,7 +4,13 @@ import { isIP } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isText, limits } from '../../../../ingest/click.ts';
-import { createPersonalData, type PersonalDataRules } from '../../../../ingest/privacy/personal-data.ts';
+import { addressTokenOf, formOf, tokenOf } from '../../../../ingest/privacy/erasure-record.ts';
+import {
+  createPersonalData,
+  hashedIp,
+  hashedUserId,
+  type PersonalDataRules,
+} from '../../../../ingest/privacy/personal-data.ts';
 
 const key = createSecretKey('k'.repeat(43), 'utf8');
 const other = createSecretKey('l'.repeat(43), 'utf8');
@@ -91,6 +97,50 @@ describe('a hash', () => {
       expect(forms(time)[1]).not.toBe(forms(begin)[1]);
     }
     expect(hashed.keptUserId('u-17', begin)).toBe(hashed.keptUserId('u-17', begin + dayMs));
+  });
+});
+
+describe('what was kept once, and is posted again', () => {
+  const settings = fc.record({
+    salt: fc.constantFrom('fixed' as const, 'daily' as const),
+    key: fc.constantFrom(key, other),
+  });
+  const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 });
+
+  it('stays as it is, whatever setting and key have made it, and so do the token and the address of an erased person', () => {
+    fc.assert(
+      fc.property(settings, settings, text, fc.oneof(fc.ipV4(), fc.ipV6()), (first, then, id, ip) => {
+        const [one, two] = [first, then].map(each => kept({ ip: 'hashed', userId: 'hashed', ...each }));
+        const userId = one?.keptUserId(id, at) ?? '';
+        expect(two?.keptUserId(userId, at + dayMs)).toBe(userId);
+        const address = one?.keptIp(ip, at) ?? '';
+        expect(two?.keptIp(address, at + dayMs)).toBe(address);
+        const token = tokenOf(id, formOf(id));
+        expect(one?.keptUserId(token, at)).toBe(token);
+        expect(one?.keptIp(addressTokenOf(id, ip), at)).toBe(addressTokenOf(id, ip));
+      }),
+    );
+  });
+
+  it('is hashed where its form is another one, or where it is the address of a visitor', () => {
+    const hashed = kept({ ip: 'hashed', userId: 'hashed' });
+    const form = hashed.keptUserId('u-17', at);
+    const others = [
+      `${form}x`,
+      ` ${form}`,
+      `${form}\n`,
+      form.slice(0, -1),
+      `${form.slice(0, -1)}B`,
+      'hashed:',
+      'erased:u-17',
+    ];
+    for (const id of others) expect(hashed.keptUserId(id, at)).toBe(hashedUserId(key, id, ''));
+    const address = hashed.keptIp('203.0.113.7', at) ?? '';
+    for (const ip of ['fd12:3456:789a:1::1', 'fe80:1111:1111:1111:1111:1111:1111:1111', address.toUpperCase()])
+      expect(hashed.keptIp(ip, at)).toBe(hashedIp(key, ip, ''));
+    expect(hashed.keptVisitorIp(address, at)).toBe(hashedIp(key, address, ''));
+    expect(kept({ ip: 'truncated' }).keptIp(address, at)).not.toBe(address);
+    expect(kept({ ip: 'none' }).keptIp(address, at)).toBeUndefined();
   });
 });
 
