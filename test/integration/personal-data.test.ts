@@ -183,6 +183,9 @@ it('names nobody who was shown what is kept and was erased, in any log, metric, 
     const text = await recorded();
     return acts.every(act => text.includes(`"${act}"`));
   });
+  // Of all clicks, also of those that were fed again, only the ones of somebody else are left.
+  const left = "SELECT uniqExact(user_id) AS users FROM click_raw WHERE user_id NOT LIKE 'erased:%'";
+  expect(await clickhouse.query(left)).toEqual([{ users: 1 }]);
   // Somebody else who has clicked on the same page still has it.
   const theirs = "click_raw WHERE user_id LIKE 'erased:%'";
   const tables = [theirs, 'quarantine', 'audit_record', 'stored_filter', 'replay_job', 'system.mutations'];
