@@ -6,8 +6,8 @@
  * - every read of a route that needs `read:personal` or `admin`, every read with a parameter that asks for one person's
  *   clicks, and exports, which say `audit: 'read'` in their config (`read`);
  * - every sign-in, by a route that says `audit: 'sign-in'`;
- * - every request that got 403 although its key is valid (`refused`). This is also for servers whose acts are recorded
- *   elsewhere: posted clicks are in the log themselves.
+ * - every request that got 403 although its key or session is valid (`refused`). This is also for servers whose acts are
+ *   recorded elsewhere: posted clicks are in the log themselves.
  *
  * A request whose record cannot be written is not carried out, and gets 503. A request that breaks a rule of its route
  * (400) is not recorded, because nothing was attempted that could have happened.

@@ -96,8 +96,8 @@ export function admission(
     const { authorization } = request.headers;
     const session = authorization === undefined ? sessions?.in(request.raw) : undefined;
     const inSession = (text: string) => {
-      requireOwnPage(request.raw);
       try {
+        requireOwnPage(request.raw, () => keys.ownerOf({ authorization, session: text }, client));
         const key = keys.admitSession(text, needed, client, asked);
         // Only of a session that was looked at: where keys are off, the text may say anything.
         if (key !== undefined) request.subject = subjectIn(text);

@@ -9,6 +9,8 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { parseCookie, stringifySetCookie } from 'cookie';
+import type { Key } from './keys/key-book.ts';
+import { refusedWith } from './keys/key-gate.ts';
 import { Problem } from './problem.ts';
 
 export interface SessionCookies {
@@ -39,14 +41,28 @@ export function sessionCookies(isOverTls: (request: IncomingMessage) => boolean)
 const nameInClear = 'adclicks_session';
 const nameOverTls = '__Host-adclicks_session';
 
-/** @throws Problem for a request that another site may have caused */
-export function requireOwnPage(request: IncomingMessage): void {
+/**
+ * `owner` finds the key with which the request comes, for the audit log. It is asked for only if the request is refused,
+ * and what it throws changes nothing about that. @throws Problem for a request that another site may have caused
+ */
+export function requireOwnPage(request: IncomingMessage, owner: () => Key | undefined): void {
   if (isOfOwnPage(request)) return;
-  throw new Problem(
+  const problem = new Problem(
     403,
     'cross_site',
     'a session counts only for requests that pages of this service make: use the dashboard, or send an API key as Authorization: Bearer adclicks_…',
   );
+  throw refusedWith(found(owner), problem);
+}
+
+/** Nobody's while the keys are not known, and of a client that has guessed too often. */
+function found(owner: () => Key | undefined): Key | undefined {
+  try {
+    return owner();
+  } catch (error) {
+    if (error instanceof Problem) return undefined;
+    throw error;
+  }
 }
 
 /**

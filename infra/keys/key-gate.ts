@@ -60,7 +60,15 @@ export interface KeyGate {
   admitSession(session: string, needed: readonly Scope[], client: KeySender, asked: () => string): Key | undefined;
   /** Returns the key whose text this is. Guessing is as limited as in requests. @throws Problem for any other text */
   signIn(text: string, client: KeySender): Key;
-  /** Returns the key that is in force by what was sent. Counts no guesses. @throws Problem while that is not known */
+  /**
+   * Returns the key that is in force by what was sent, if any, for who is answered without one, too. Guessing is as
+   * limited as in requests. @throws Problem while that is not known, or if the client has guessed too often
+   */
+  ownerOf(sent: Sent, client: KeySender): Key | undefined;
+  /**
+   * Returns the key that is in force by what was let in before. It counts no guesses, so what a client has just sent must
+   * not be given to it. @throws Problem while that is not known
+   */
   inForce(sent: Sent): Key | undefined;
 }
 
@@ -119,18 +127,43 @@ export function createKeyGate({ mode, keys, region = noRegion, now = Date.now }:
       const { scopes, origins } = key.created;
       if (isPublic(scopes) && origins !== undefined) return key;
       const detail = `${asked()} needs a key with scope ${publicScope} alone, and API key ${key.id} is another: it must not stand in a page or an address, so rotate it`;
-      throw new Problem(403, 'forbidden', detail, { scope: publicScope });
+      throw refusedWith(key, new Problem(403, 'forbidden', detail, { scope: publicScope }));
     },
     signIn(text, client) {
       requireReady();
       return keyOf(text, client, notInBody);
     },
-    inForce({ authorization, session }) {
-      if (authorization === undefined && session === undefined) return undefined;
+    ...lookUps(keys, region, now, requireReady),
+  };
+}
+
+/** The looks at what was sent that refuse nobody for it. */
+function lookUps(
+  keys: KnownKeys,
+  region: Region,
+  now: () => number,
+  requireReady: () => void,
+): Pick<KeyGate, 'ownerOf' | 'inForce'> {
+  const verdictOn = ({ authorization, session = '' }: Sent) =>
+    authorization === undefined ? keys.checkSession(session, now()) : keys.check(keyIn(authorization), now());
+  /** A key of another region is nobody's here. */
+  const goodHere = (verdict: KeyVerdict) =>
+    verdict.kind === 'right' && isGoodIn(region, verdict.key.created.region) ? verdict.key : undefined;
+  return {
+    ownerOf(sent, client) {
+      const { authorization, session = '' } = sent;
+      if (authorization === undefined && sent.session === undefined) return undefined;
       requireReady();
-      const verdict =
-        authorization === undefined ? keys.checkSession(session ?? '', now()) : keys.check(keyIn(authorization), now());
-      return verdict.kind === 'right' && isGoodIn(region, verdict.key.created.region) ? verdict.key : undefined;
+      const keyId = authorization === undefined ? session.slice(...keyIdPlace) : keyIdPart(keyIn(authorization));
+      refuseGuesser(keyId, client, now());
+      const verdict = verdictOn(sent);
+      countGuess(verdict, client, now());
+      return goodHere(verdict);
+    },
+    inForce(sent) {
+      if (sent.authorization === undefined && sent.session === undefined) return undefined;
+      requireReady();
+      return goodHere(verdictOn(sent));
     },
   };
 }
@@ -138,6 +171,12 @@ export function createKeyGate({ mode, keys, region = noRegion, now = Date.now }:
 /** Returns the valid key that was not enough, if the problem says that. For the audit log. */
 export function keyRefusedWith(problem: Problem): Key | undefined {
   return refusedKeys.get(problem);
+}
+
+/** Notes whose valid key was not enough. Every 403 to a valid key comes with it, or with `request.apiKey`. */
+export function refusedWith(key: Key | undefined, problem: Problem): Problem {
+  if (key !== undefined) refusedKeys.set(problem, key);
+  return problem;
 }
 
 const refusedKeys = new WeakMap<Problem, Key>();
@@ -149,13 +188,15 @@ function refuseGuesser(keyId: string, client: KeySender, now: number): void {
 }
 
 /** @throws Problem unless what was sent is in force */
-function checked(verdict: KeyVerdict, { wrongKeys }: KeySender, now: number, malformed: string): Key {
-  if (verdict.kind === 'right') {
-    wrongKeys.right(verdict.key.id);
-    return verdict.key;
-  }
-  if (verdict.kind === 'unknown' || verdict.kind === 'malformed') wrongKeys.wrong(now);
+function checked(verdict: KeyVerdict, client: KeySender, now: number, malformed: string): Key {
+  countGuess(verdict, client, now);
+  if (verdict.kind === 'right') return verdict.key;
   throw unauthorized(verdict.kind === 'malformed' ? malformed : words(verdict));
+}
+
+function countGuess(verdict: KeyVerdict, { wrongKeys }: KeySender, now: number): void {
+  if (verdict.kind === 'right') wrongKeys.right(verdict.key.id);
+  if (verdict.kind === 'unknown' || verdict.kind === 'malformed') wrongKeys.wrong(now);
 }
 
 /** @throws Problem for a key of another region */
@@ -163,8 +204,7 @@ function goodIn(region: Region, key: Key): Key {
   try {
     requireRegion(`API key ${key.id}`, key.created.region, region);
   } catch (error) {
-    if (error instanceof Problem) refusedKeys.set(error, key);
-    throw error;
+    throw error instanceof Problem ? refusedWith(key, error) : error;
   }
   return key;
 }
@@ -174,9 +214,7 @@ function allowed(key: Key, needed: readonly Scope[], asked: () => string): Key {
   const missing = needed.find(scope => !isAllowed(key.created.scopes, scope));
   if (missing === undefined) return key;
   const detail = `${asked()} needs scope ${missing}, which API key ${key.id} does not have`;
-  const problem = new Problem(403, 'forbidden', detail, { scope: missing });
-  refusedKeys.set(problem, key);
-  throw problem;
+  throw refusedWith(key, new Problem(403, 'forbidden', detail, { scope: missing }));
 }
 
 /** Returns the text after `Bearer`, or an empty one. The key check reports a malformed key. */

@@ -3452,7 +3452,9 @@ export const mutations: readonly Mutation[] = [
     bug: 'a form of another site changes something with the session of who looks at it',
     file: 'infra/http-keys.ts',
     unit: 'test/unit/query-api/keys/session.test.ts',
-    edits: [['      requireOwnPage(request.raw);\n', '']],
+    edits: [
+      ['        requireOwnPage(request.raw, () => keys.ownerOf({ authorization, session: text }, client));\n', ''],
+    ],
   },
   {
     name: 'same-site-is-trusted',
@@ -3466,7 +3468,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'another site signs the browser in under its own key, and sees what its user does',
     file: 'query-api/routes/session/session.ts',
     unit: 'test/unit/query-api/keys/session.test.ts',
-    edits: [['requireOwnPage(request.raw);', '']],
+    edits: [['requireOwnPage(request.raw, () => keyGate.signIn(text, clients.of(request.raw)));', '']],
   },
   {
     name: 'sign-in-without-limit',
@@ -3479,6 +3481,41 @@ export const mutations: readonly Mutation[] = [
         '      return checked(keys.check(text, now()), client, now(), notInBody);',
       ],
     ],
+  },
+  {
+    name: 'keys-tried-by-asking-who-one-is',
+    bug: 'whoever asks who is signed in may try keys and sessions for ever: wrong ones are not counted there',
+    file: 'infra/keys/key-gate.ts',
+    unit: 'test/unit/query-api/keys/session.test.ts',
+    edits: [['      countGuess(verdict, client, now());\n      return goodHere', '      return goodHere']],
+  },
+  {
+    name: 'key-told-to-a-guesser',
+    bug: 'an address that has to wait learns by asking who is signed in whether a key is right',
+    file: 'infra/keys/key-gate.ts',
+    unit: 'test/unit/query-api/keys/session.test.ts',
+    edits: [
+      ['      refuseGuesser(keyId, client, now());\n      const verdict', '      void keyId;\n      const verdict'],
+    ],
+  },
+  {
+    name: 'program-key-in-a-page-unrecorded',
+    bug: 'the audit log does not have that a key of a program stands in a page or an address',
+    file: 'infra/keys/key-gate.ts',
+    unit: 'test/unit/refused-requests.test.ts',
+    edits: [
+      [
+        "throw refusedWith(key, new Problem(403, 'forbidden', detail, { scope: publicScope }));",
+        "throw new Problem(403, 'forbidden', detail, { scope: publicScope });",
+      ],
+    ],
+  },
+  {
+    name: 'cross-site-session-unrecorded',
+    bug: 'the audit log does not have what pages of other sites have tried with the session of somebody',
+    file: 'infra/http-sessions.ts',
+    unit: 'test/unit/refused-requests.test.ts',
+    edits: [['throw refusedWith(found(owner), problem);', 'throw problem;']],
   },
   {
     name: 'session-in-place-of-a-key',

@@ -8,7 +8,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { type Http, Problem } from '../../../infra/http.ts';
-import { requireOwnPage, type SessionCookies } from '../../../infra/http-sessions.ts';
+import { requireOwnPage } from '../../../infra/http-sessions.ts';
 import type { Key, KeyBook } from '../../../infra/keys/key-book.ts';
 import type { KeyGate } from '../../../infra/keys/key-gate.ts';
 import { mintPersonSession } from '../../../infra/keys/person-session.ts';
@@ -18,13 +18,13 @@ import { counter } from '../../../infra/metrics.ts';
 import { begunSignIns } from '../../oidc/begun-sign-in.ts';
 import { createIdentityProvider, type Person, ProviderError } from '../../oidc/identity-provider.ts';
 import { callbackPath, type Oidc } from '../../oidc/oidc-config.ts';
+import { type SignedInDeps, signedInWith } from './signed-in.ts';
 
-export interface OidcSignInDeps {
+export interface OidcSignInDeps extends SignedInDeps {
   /** Left out: there is no identity provider. */
   readonly oidc: Oidc | undefined;
   readonly keyGate: KeyGate;
   readonly keyBook: Pick<KeyBook, 'get'>;
-  readonly sessions: SessionCookies;
   readonly isOverTls: (request: IncomingMessage) => boolean;
   readonly sessionHours: number;
   readonly log: Logger;
@@ -61,9 +61,10 @@ export function routeOidcSignIn(http: Http, deps: OidcSignInDeps): void {
     return leadOn(request, reply, `/?sign-in=${fault}`);
   };
 
-  http.get('/v1/session/oidc', common, async ({ raw }, reply) => {
+  http.get('/v1/session/oidc', common, async (request, reply) => {
+    const { raw } = request;
     // Otherwise another site could end a sign-in that is under way.
-    requireOwnPage(raw);
+    requireOwnPage(raw, () => signedInWith(request, deps).key);
     try {
       const { url, begun } = await atOnce(() => provider.begin());
       return reply

@@ -8,8 +8,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
-import type { Clients } from '../../../infra/http-clients.ts';
-import { requireOwnPage, type SessionCookies } from '../../../infra/http-sessions.ts';
+import { requireOwnPage } from '../../../infra/http-sessions.ts';
 import type { Key } from '../../../infra/keys/key-book.ts';
 import type { KeyGate } from '../../../infra/keys/key-gate.ts';
 import { parseKeyText } from '../../../infra/keys/key-text.ts';
@@ -18,11 +17,10 @@ import { isAllowed, publicScope, type Scope, scopeNames } from '../../../infra/k
 import { mintSession, parseSession } from '../../../infra/keys/session-text.ts';
 import { invalid } from '../../../infra/problem.ts';
 import { isoOf, problems, timeField } from '../../http/parameters.ts';
+import { type SignedInDeps, signedInWith } from './signed-in.ts';
 
-export interface SessionRoutesDeps {
+export interface SessionRoutesDeps extends SignedInDeps {
   readonly keyGate: KeyGate;
-  readonly sessions: SessionCookies;
-  readonly clients: Pick<Clients, 'of'>;
   readonly sessionHours: number;
   /** Left out: there is no identity provider. */
   readonly oidc: object | undefined;
@@ -39,11 +37,9 @@ export function routeSession(http: Http, deps: SessionRoutesDeps): void {
   const common = { config: { scope: 'open' }, onRequest: forbidKeeping } as const;
   const signedOut = () => answerOf(undefined, undefined);
 
-  http.get('/v1/session', { schema: getSchema, ...common }, async ({ raw, headers: { authorization } }, reply) => {
-    // A proxy may add a key to what browsers send. As everywhere, the cookie is not looked at then.
-    const session = authorization === undefined ? sessions.in(raw) : undefined;
-    const key = keyGate.inForce({ authorization, session });
-    if (session !== undefined && key === undefined) reply.header('set-cookie', sessions.remove(raw));
+  http.get('/v1/session', { schema: getSchema, ...common }, async (request, reply) => {
+    const { key, session } = signedInWith(request, deps);
+    if (session !== undefined && key === undefined) reply.header('set-cookie', sessions.remove(request.raw));
     return answerOf(key, (parseSession(session ?? '') ?? parsePersonSession(session ?? ''))?.until);
   });
 
@@ -51,8 +47,8 @@ export function routeSession(http: Http, deps: SessionRoutesDeps): void {
     '/v1/session',
     { schema: signInSchema, ...common, config: signInConfig, preValidation: refuseOtherBody },
     async (request, reply) => {
-      requireOwnPage(request.raw);
       const text = request.body.api_key.trim();
+      requireOwnPage(request.raw, () => keyGate.signIn(text, clients.of(request.raw)));
       const key = keyGate.signIn(text, clients.of(request.raw));
       request.apiKey = key;
       refuseUseless(key, text);
@@ -64,8 +60,9 @@ export function routeSession(http: Http, deps: SessionRoutesDeps): void {
     },
   );
 
-  http.delete('/v1/session', { schema: signOutSchema, ...common }, async ({ raw }, reply) => {
-    requireOwnPage(raw);
+  http.delete('/v1/session', { schema: signOutSchema, ...common }, async (request, reply) => {
+    const { raw } = request;
+    requireOwnPage(raw, () => signedInWith(request, deps).key);
     reply.header('set-cookie', sessions.remove(raw));
     return signedOut();
   });

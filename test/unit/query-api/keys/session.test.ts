@@ -63,6 +63,9 @@ function cookieHeader(answer: LightMyRequestResponse): { readonly cookie: string
   return { cookie: `other=1; ${name}=${value}` };
 }
 
+const sessionOf = (text: string, keyId = text.slice(9, 25)) => mintSession(text, { keyId, until: Date.now() + 60_000 });
+const forgedSession = () => sessionOf(mintKeyText().text, '0123456789abcdef');
+
 const isRemoved = (answer: LightMyRequestResponse) => {
   const { value, maxAge } = cookieOf(answer);
   return value === '' && maxAge === 0;
@@ -395,6 +398,38 @@ describe('an address from which too many keys come that nobody knows', () => {
       await send('GET', '/v1/keys', { cookie: `adclicks_session=${forged}` });
     }
     expect((await signIn(text)).statusCode).toBe(429);
+  });
+
+  it.each([
+    ['keys', () => bearer(mintKeyText().text)],
+    ['what is no key', () => bearer('adclicks_x')],
+    ['sessions', () => ({ cookie: `adclicks_session=${forgedSession()}` })],
+  ])('may not try them by asking who is signed in, either: %s', async (_, wrong) => {
+    const { keys, send, signIn } = await setUp();
+    const [before, after] = [keys.add({ scopes: ['admin'] }), keys.add({ scopes: ['read'] })];
+    const cookie = cookieHeader(await signIn(before));
+    for (let i = 0; i < 60; i++)
+      expect((await send('GET', '/v1/session', wrong())).json()).toMatchObject({ key: null });
+    for (const sent of [wrong(), bearer(after), { cookie: `adclicks_session=${sessionOf(after)}` }]) {
+      const refused = await send('GET', '/v1/session', sent);
+      expect(refused.json()).toMatchObject({ status: 429, code: 'wrong_keys' });
+      expect(refused.headers).not.toHaveProperty('set-cookie');
+    }
+    expect((await signIn(after)).statusCode).toBe(429);
+    // Who was signed in there goes on, and who sends nothing is told as before what there is.
+    expect((await send('GET', '/v1/session', cookie)).json()).toMatchObject({ key: { id: before.slice(9, 25) } });
+    expect((await send('GET', '/v1/session')).json()).toMatchObject({ key: null, keys: 'required' });
+  });
+
+  it('has not guessed with what was right once: a session that is over, a key that has ended', async () => {
+    const { keys, send, signIn, revoke } = await setUp();
+    const [ended, other] = [keys.add({ scopes: ['read'] }), keys.add({ scopes: ['read'] })];
+    await revoke(ended);
+    const over = mintSession(other, { keyId: other.slice(9, 25), until: Date.now() - 1 });
+    for (let i = 0; i < 80; i++)
+      for (const sent of [bearer(ended), { cookie: `adclicks_session=${over}` }, {}])
+        expect((await send('GET', '/v1/session', sent)).json()).toMatchObject({ key: null });
+    expect((await signIn(other)).statusCode).toBe(200);
   });
 });
 
