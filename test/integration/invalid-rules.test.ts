@@ -44,6 +44,7 @@ let rules: ValidityRules;
 beforeAll(async () => {
   pipeline = await startTestPipeline({
     ...{ OUT_OF_ORDERNESS_MS: '2000', ALLOWED_LATENESS_MS: '3000', HOT_AD_NOTICE_MS: '30000' },
+    SINK_ERASURE_SETTLE_MS: '1000',
   });
   clickhouse = openClickHouse(loadConfig(ClickHouseConfig, pipeline.env), { readers: 1 });
 });
@@ -68,11 +69,11 @@ const cli = async (...args: readonly string[]) =>
 /** Asks the database itself, so that the test needs no answer of the API about counts. */
 const rowsOf = (query: string): Promise<Readonly<Record<string, unknown>>[]> => clickhouse.query(query, {});
 
-const counted = (adId = ad) =>
+const counted = (adId = ad, of = minute) =>
   rowsOf(`SELECT sum(r.clicks) AS clicks, sum(r.invalid) AS invalid, sumMap(r.invalid_by) AS invalid_by,
     max(r.rules) AS rules, min(r.rules) AS lowest
     FROM (SELECT clicks, invalid, invalid_by, rules FROM ad_minute FINAL
-      WHERE ad_id = '${adId}' AND minute = toDateTime(${minute / 1_000}, 'UTC')) AS r`);
+      WHERE ad_id = '${adId}' AND minute = toDateTime(${of / 1_000}, 'UTC')) AS r`);
 
 async function replayed(body: object): Promise<Job> {
   const range = { from: minute, to: minute + minuteMs };
@@ -257,6 +258,38 @@ describe('rules of invalid clicks', () => {
     const other = await cli('reconcile', ...range);
     expect(other.code).toBe(3);
     expect(other.stdout).toMatch(/ad-ruled +double_click +1 +6 +0 +-6\nad-ruled +user_velocity +1 +0 +6 +\+6\n/);
+  });
+
+  it('find of a person who is erased within a minute what was billed, when a late click has it counted again', async () => {
+    const [ofPerson, ofOther] = ['ad-of-erased', 'ad-of-other'];
+    const own = (Math.floor(Date.now() / minuteMs) + 1) * minuteMs;
+    const clicked = (second: number) => ({
+      ...{
+        ...person,
+        user_id: 'eraser-mid',
+        ad_id: ofPerson,
+        event_id: `m-${second}`,
+        clicked_at: own + 1_000 * second,
+      },
+    });
+    await eventually('a minute has begun', async () => Date.now() > own + 8_000, 120_000);
+    await pipeline.post([0, 2, 4, 6].map(clicked));
+    const asked = await fetch(`${pipeline.queryApi.url}/v1/users/eraser-mid`, { method: 'DELETE' });
+    expect(asked.status).toBe(202);
+    await pipeline.post([50, 52, 54, 56].map(clicked));
+    const billed = [{ clicks: 8, invalid: 6, invalid_by: { user_velocity: 6 }, rules: 1, lowest: 1 }];
+    await eventually('counts', async () => (await counted(ofPerson, own))[0]?.['clicks'] === 8, 60_000);
+    expect(await counted(ofPerson, own)).toEqual(billed);
+    const { id } = (await asked.json()) as { id: string };
+    await eventually('erased', async () => (await pipeline.get<Job>(`/v1/erasures/${id}`)).state === 'done');
+    const answerOf = async (adId: string) =>
+      await pipeline.get<{ state: string }>(`/v1/ads/${adId}/aggregated_count?from=${own}&to=${own + minuteMs}`);
+    await eventually('final', async () => (await answerOf(ofPerson)).state === 'final', 120_000);
+    await pipeline.post([{ ...person, ad_id: ofOther, event_id: 'late', clicked_at: own + 10_000 }]);
+    await eventually('counted again', async () => (await answerOf(ofOther)).state === 'restated', 120_000);
+    expect(await counted(ofPerson, own)).toEqual(billed);
+    const names = "uniqExact(user_id) AS names, countIf(startsWith(user_id, 'erased:')) > 0 AS some";
+    expect(await rowsOf(`SELECT ${names} FROM click_raw WHERE ad_id = '${ofPerson}'`)).toEqual([{ names: 1, some: 1 }]);
   });
 
   it('are in the audit log, with who asked for what', async () => {
