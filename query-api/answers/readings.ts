@@ -134,7 +134,7 @@ function shownAd(ad: AdSums, { clicks }: Pick<Wanted, 'clicks'>): ReadAd {
 /** Raw clicks have no `invalid`. */
 type AdSums = Omit<AdCount, 'invalid'> & Partial<Pick<AdCount, 'invalid'>>;
 
-/** Returns the ads whose id matches `name`, ordered by clicks and then by ad_id. */
+/** Returns the ads whose id matches `name` and that were clicked, ordered by clicks and then by ad_id. */
 export async function readNamedAds(
   deps: ReadDeps,
   name: AdName,
@@ -143,16 +143,16 @@ export async function readNamedAds(
   finality: Finality,
   after: AdCursor | undefined,
 ): Promise<Reading<ReadAd>> {
-  const { tops, groups, raw } = deps;
+  const { groups, raw } = deps;
   if (!isFromRaw(wanted)) {
     const selection = selectionOf(wanted);
     const rows =
       name.text !== ''
-        ? groups.adsByText(name, limit, selection, after)
+        ? await groups.adsByText(name, limit, selection, after)
         : name.prefix !== ''
-          ? groups.adsByPrefix(name.prefix, limit, selection, after)
-          : tops.popularAds(limit, selection, after);
-    return { source: 'counts', rows: (await rows).map(ad => shownAd(ad, wanted)), finality };
+          ? await groups.adsByPrefix(name.prefix, limit, selection, after)
+          : await anyAds(deps, limit, selection, after);
+    return { source: 'counts', rows: rows.map(ad => shownAd(ad, wanted)), finality };
   }
   const provable = await provableOf(deps, wanted, finality);
   const { ads, differs } = await raw.popularAds(limit, { ...wanted, name }, after);
@@ -161,6 +161,20 @@ export async function readNamedAds(
     rows: ads.map(ad => shownAd(ad, wanted)),
     finality: finalityOfRaw(provable, differs === 1),
   };
+}
+
+/**
+ * Returns the ads that were clicked, whatever their id is. Top lists tell the first ones soon, and leave out ads of which
+ * no click is valid. These come last, so they are read from the rows of all ads where a list does not fill the page.
+ */
+async function anyAds(
+  { tops, groups }: ReadDeps,
+  limit: number,
+  selection: StatedSelection,
+  after: AdCursor | undefined,
+): Promise<AdCount[]> {
+  const listed = await tops.popularAds(limit, selection, after);
+  return listed.length === limit ? listed : await groups.adsByPrefix('', limit, selection, after);
 }
 
 /** Returns the ranks that ads of a list have in another range. */

@@ -10,18 +10,44 @@ export function replayText(replay: AnswerOf<'getReplay'>, rows: number): string 
   if (error !== null) return `${head}${error}\n`;
   if (rules_effect !== null) return `${head}${effectText(rules_effect, apply)}`;
   if (diff.cells === 0) return head;
-  const sum = `these counts: ${diff.before} → ${diff.after} clicks${apply ? ', restated' : '; --apply restates them'}\n`;
+  const sum = `these counts: ${diff.before} → ${diff.after} clicks${netText(diff)}${apply ? ', restated' : '; --apply restates them'}\n`;
   const more = diff.cells > rows ? `… and ${diff.cells - rows} more: GET /v1/replays/${id} gives all of them\n` : '';
+  const isNetShown = diff.rows.some(isOtherNet);
+  const numbers = ['before', 'after', 'change', ...(isNetShown ? ['net before', 'net after', 'net change'] : [])];
   const table = textTable(
-    [
-      ...['minute', 'ad', 'country'].map(title => ({ title })),
-      ...['before', 'after', 'change'].map(title => ({ title, isNumber: true })),
-    ],
-    diff.rows.map(({ minute, ad_id, country, before, after }) => {
-      return [minute, ad_id, country, `${before}`, `${after}`, signed(after - before)];
+    [...['minute', 'ad', 'country'].map(title => ({ title })), ...numbers.map(title => ({ title, isNumber: true }))],
+    diff.rows.map(row => {
+      const { minute, ad_id, country, before, after } = row;
+      const net = netOf(row);
+      const ofNet = isNetShown ? [`${net.before}`, `${net.after}`, signed(net.after - net.before)] : [];
+      return [minute, ad_id, country, `${before}`, `${after}`, signed(after - before), ...ofNet];
     }),
   );
   return `${head}${sum}${table}${more}`;
+}
+
+interface Compared {
+  readonly before: number;
+  readonly after: number;
+  /** A query API of the release before says nothing of it in sums. */
+  readonly invalid_before?: number;
+  readonly invalid_after?: number;
+}
+
+function netOf({ before, after, invalid_before = 0, invalid_after = 0 }: Compared) {
+  return { before: before - invalid_before, after: after - invalid_after };
+}
+
+function isOtherNet(compared: Compared): boolean {
+  const { before, after } = netOf(compared);
+  return before !== compared.before || after !== compared.after;
+}
+
+/** What is billed, where it is not the number of clicks. */
+function netText(compared: Compared): string {
+  if (!isOtherNet(compared)) return '';
+  const { before, after } = netOf(compared);
+  return `, ${before} → ${after} net (${signed(after - before)})`;
 }
 
 type Effect = NonNullable<AnswerOf<'getReplay'>['rules_effect']>;

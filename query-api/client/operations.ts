@@ -1088,7 +1088,7 @@ export interface Operations {
       readonly watermark: string | null;
       /** `stored`: computed when the window became final. `computed`: computed now from the counts of its minutes. */
       readonly source: 'stored' | 'computed';
-      /** Ordered by clicks, most first, then by `ad_id`. Ads without clicks are not listed. */
+      /** Ordered by clicks, most first, then by `ad_id`. Ads without clicks of the kind that gives the order are not listed: by `net`, those of which all clicks are invalid, though `clicks=gross` has them. */
       readonly ads: readonly {
         readonly rank: number;
         readonly ad_id: string;
@@ -1179,7 +1179,7 @@ export interface Operations {
       readonly pending_split: number | null;
       /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
       readonly watermark: string | null;
-      /** Ordered by clicks, most first, then by `ad_id`. Ads without clicks are not listed. */
+      /** Ordered by clicks, most first, then by `ad_id`. Ads without clicks of the kind that gives the order are not listed: by `net`, those of which all clicks are invalid, though `clicks=gross` has them. */
       readonly ads: readonly {
         readonly rank: number;
         readonly ad_id: string;
@@ -1533,6 +1533,10 @@ export interface Operations {
         readonly before: number;
         /** Clicks in these counts as recounted. */
         readonly after: number;
+        /** How many of `before` are invalid. before - invalid_before is net. */
+        readonly invalid_before: number;
+        /** How many of `after` are invalid. after - invalid_after is net. */
+        readonly invalid_after: number;
         /** Ordered by minute, ad and country. */
         readonly rows: readonly {
           /** The minute. */ readonly minute: string;

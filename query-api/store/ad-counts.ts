@@ -94,7 +94,7 @@ export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly 
       return await readRows(
         clickhouse,
         AdCount,
-        statement`${rankedAds(statedRows('ad_minute', within(selection), selection), limit, selection, after)}
+        statement`${rankedAds(statedRows('ad_minute', within(selection), selection), limit, selection, { after })}
          ${settings(limit)}`,
       );
     },
@@ -145,18 +145,26 @@ export function sumsOf({ reasons = false }: Pick<StatedSelection, 'reasons'>): S
     max(counted.rules_high) AS rules_highest`;
 }
 
-/** SQL that reads the ads of `rows` with the most clicks of a kind, in the order of these clicks, then of ad_id. */
+/**
+ * SQL that reads the ads of `rows` with the most clicks of a kind, in the order of these clicks, then of ad_id. `listed`
+ * is the kind of which an ad must have any: the same one for a top list, `gross` for a search.
+ */
 export function rankedAds(
   rows: Sql,
   limit: number,
   { clicks = 'net' }: Pick<StatedSelection, 'clicks'>,
-  after?: AdCursor,
-  where = sql`1`,
+  { after, where = sql`1`, listed = clicks }: RankedOptions = {},
 ): Sql {
   const kind = kindOf[clicks];
   return sql`SELECT ad_id, ${adSums} FROM ${rows} AS counted WHERE ${where}
-    GROUP BY ad_id HAVING ${kind} > 0 ${after === undefined ? noSql : sql`AND ${beyond(after, kind)}`}
+    GROUP BY ad_id HAVING ${kindOf[listed]} > 0 ${after === undefined ? noSql : sql`AND ${beyond(after, kind)}`}
     ORDER BY ${kind} DESC, ad_id LIMIT ${limit}`;
+}
+
+interface RankedOptions {
+  readonly after?: AdCursor | undefined;
+  readonly where?: Sql;
+  readonly listed?: ClickKind;
 }
 
 /** SQL of the sums of `AdCount`, over rows that are called `counted`. */

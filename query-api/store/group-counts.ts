@@ -85,7 +85,8 @@ export function createGroupQueries(clickhouse: ClickHouse, options: GroupOptions
     await readRows(
       clickhouse,
       AdCount,
-      statement`${rankedAds(from, limit, selection, after, where)} ${settings(limit)}`,
+      // Who searches finds an ad that was clicked, also if none of its clicks is billed.
+      statement`${rankedAds(from, limit, selection, { after, where, listed: 'gross' })} ${settings(limit)}`,
     );
   return {
     async totals(adIds: AdIds, selection: StatedSelection): Promise<Counts> {
@@ -133,7 +134,7 @@ export function createGroupQueries(clickhouse: ClickHouse, options: GroupOptions
       );
     },
 
-    /** Returns the ranks of these ads in the top list of all ads. An ad without clicks has no rank. */
+    /** Returns the ranks of these ads in the top list of all ads. An ad without clicks of the kind has no rank. */
     async ranks(adIds: AdIds, selection: StatedSelection): Promise<AdRank[]> {
       const kind = kindOf[selection.clicks ?? 'net'];
       return await readRows(
@@ -147,7 +148,7 @@ export function createGroupQueries(clickhouse: ClickHouse, options: GroupOptions
       );
     },
 
-    /** Returns the ads whose id begins with `prefix`, in the order of clicks, then of ad_id. */
+    /** Returns the ads whose id begins with `prefix` and that were clicked, in the order of clicks, then of ad_id. */
     async adsByPrefix(prefix: string, limit: number, selection: StatedSelection, after?: AdCursor): Promise<AdFound[]> {
       return await ads(await rows.ofPrefix(prefix, selection), within(selection), limit, selection, after);
     },

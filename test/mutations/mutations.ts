@@ -4732,6 +4732,27 @@ export const mutations: readonly Mutation[] = [
       ],
     ],
   },
+  {
+    name: 'search-by-net',
+    bug: 'the search does not find an ad that was clicked, because none of its clicks is valid',
+    file: 'query-api/store/group-counts.ts',
+    integration: 'test/integration/clickhouse/invalid-clicks.test.ts',
+    edits: [["{ after, where, listed: 'gross' }", '{ after, where }']],
+  },
+  {
+    name: 'search-by-top-list',
+    bug: 'the search without a text is a top list: an ad of which no click is valid is on none of its pages',
+    file: 'query-api/answers/readings.ts',
+    integration: 'test/integration/clickhouse/invalid-clicks.test.ts',
+    edits: [['return listed.length === limit ? listed', 'return listed.length >= 0 ? listed']],
+  },
+  {
+    name: 'replay-without-net',
+    bug: 'a replay that finds other clicks invalid shows as many clicks as before, and not that other ones are billed',
+    file: 'query-api/cli/jobs-text.ts',
+    unit: 'test/unit/query-api/cli/text.test.ts',
+    edits: [["if (!isOtherNet(compared)) return '';", "if (compared.before === compared.after) return '';"]],
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {

@@ -3,10 +3,11 @@
 import { go } from '../address.js';
 import { get, messageOf, post, remove } from '../api.js';
 import { h } from '../dom.js';
-import { counted, number, signed, timeElement } from '../format.js';
+import { number, timeElement } from '../format.js';
 import { every } from '../poll.js';
 import { may } from '../session.js';
 import { createCard } from './card.js';
+import { diffText } from './diff-text.js';
 import { lacking } from './lacking.js';
 import { changeColumn, tableOf } from './table.js';
 
@@ -87,9 +88,9 @@ async function cancel(job, button) {
 function outcomeOf(job) {
   if (job.state === 'failed') return h('p', { class: 'notice bad', role: 'alert' }, job.error ?? 'The recount failed.');
   if (job.state === 'cancelled') return h('p', { class: 'notice' }, 'The recount was cancelled before its end.');
-  const { cells, before, after, rows, next_cursor } = job.diff;
+  const { cells, rows, next_cursor } = job.diff;
   if (cells === 0) return h('p', { class: 'notice' }, 'Nothing differs: the counts agree with the raw clicks.');
-  const sum = `${counted(cells, 'count differs', 'counts differ')}: ${number(before)} → ${number(after)} clicks (${signed(after - before)})`;
+  const sum = diffText(job.diff);
   const canApply = job.state === 'done' && !job.apply;
   return h(
     'div',
@@ -122,6 +123,8 @@ const diffColumns = [
   { head: 'Before', isNumber: true, value: row => row.before },
   { head: 'After', isNumber: true, value: row => row.after },
   changeColumn,
+  { head: 'Net before', isNumber: true, value: row => row.before - row.invalid_before },
+  { head: 'Net after', isNumber: true, value: row => row.after - row.invalid_after },
 ];
 
 /** Asks for a confirmation, because the change affects what advertisers pay. @param {Replay} job @param {string} sum */

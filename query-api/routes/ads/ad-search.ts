@@ -60,7 +60,8 @@ const schema = {
   tags: ['ads'],
   operationId: 'findAds',
   summary: 'Ads whose id begins with or contains a text, with their clicks (without from and to: in the last 24 hours)',
-  description: 'Finds only ads that were clicked in the range. With a filter, only clicks that pass it count.',
+  description:
+    'Finds all ads that were clicked in the range, and no others. Ads of which no click is valid come last, with `net` 0. With a filter, only clicks that pass it count.',
   querystring: Type.Object(
     {
       prefix: Type.Optional(

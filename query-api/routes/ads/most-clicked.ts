@@ -93,7 +93,10 @@ const schema = {
             { rank: Type.Integer({ minimum: 1 }), ad_id: Type.String(), ...clicksFields },
             { additionalProperties: false },
           ),
-          { description: 'Ordered by clicks, most first, then by `ad_id`. Ads without clicks are not listed.' },
+          {
+            description:
+              'Ordered by clicks, most first, then by `ad_id`. Ads without clicks of the kind that gives the order are not listed: by `net`, those of which all clicks are invalid, though `clicks=gross` has them.',
+          },
         ),
       },
       { additionalProperties: false },

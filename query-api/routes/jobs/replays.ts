@@ -110,6 +110,8 @@ const Diff = Type.Object(
     cells: countField('How many counts (of a minute, an ad and a country) differ.'),
     before: countField('Clicks in these counts as they are.'),
     after: countField('Clicks in these counts as recounted.'),
+    invalid_before: countField('How many of `before` are invalid. before - invalid_before is net.'),
+    invalid_after: countField('How many of `after` are invalid. after - invalid_after is net.'),
     rows: Type.Array(
       Type.Object(
         {

@@ -38,6 +38,8 @@ const DiffTotals = rowShape('totals of replay_diff', {
   cells: Type.Integer(),
   before: Type.Integer(),
   after: Type.Integer(),
+  invalid_before: Type.Integer(),
+  invalid_after: Type.Integer(),
 });
 export type DiffTotals = RowOf<typeof DiffTotals>;
 
@@ -78,10 +80,12 @@ export function diffsOf(clickhouse: Reader, timeoutMs: number) {
       const row = await readRow(
         clickhouse,
         DiffTotals,
-        statement`SELECT count() AS cells, sum(b) AS before, sum(a) AS after
-         FROM (SELECT before AS b, after AS a FROM replay_diff FINAL WHERE job = ${id}) ${settingsOf(1, timeoutMs)}`,
+        statement`SELECT count() AS cells, sum(b) AS before, sum(a) AS after, sum(bi) AS invalid_before,
+           sum(ai) AS invalid_after
+         FROM (SELECT before AS b, after AS a, before_invalid AS bi, after_invalid AS ai FROM replay_diff FINAL
+           WHERE job = ${id}) ${settingsOf(1, timeoutMs)}`,
       );
-      return row ?? { cells: 0, before: 0, after: 0 };
+      return row ?? { cells: 0, before: 0, after: 0, invalid_before: 0, invalid_after: 0 };
     },
   };
 }

@@ -92,7 +92,7 @@ function readsOf(clickhouse: Reader, settings: (maxResultRows: number) => Sql) {
       return await readRows(
         clickhouse,
         AdCount,
-        statement`${rankedAds(rows, limit, selection, after)} ${settings(limit)}`,
+        statement`${rankedAds(rows, limit, selection, { after })} ${settings(limit)}`,
       );
     },
 

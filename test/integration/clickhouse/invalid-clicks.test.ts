@@ -85,12 +85,41 @@ describe('every answer', () => {
   it('lists ads by the clicks that are asked for, and leaves out those without any', async () => {
     const order = async (path: string) => ((await get(path)).ads as { ad_id: string }[]).map(ad => ad.ad_id);
     const at = 'at=2025-11-22T08:02:00Z&window=5';
-    for (const path of [`/v1/ads/popular_ads?${range}`, `/v1/ads?${range}`, `/v1/ads/most_clicked?${at}`]) {
+    for (const path of [`/v1/ads/popular_ads?${range}`, `/v1/ads/most_clicked?${at}`]) {
       expect([path, await order(path), await order(`${path}&clicks=gross`)]).toEqual([
         path,
         ['b', 'a'],
         ['a', 'b', 'c'],
       ]);
+    }
+  });
+
+  it.each([
+    ['of any id', ''],
+    ['by the beginning of their id', '&prefix=c'],
+    ['by a part of their id', '&contains=C'],
+    ['with clicks from one country', '&country=KR'],
+  ])('finds ads %s of which no click is valid, after those that have any', async (_, asked) => {
+    const { ads } = await get(`/v1/ads?${range}${asked}`);
+    expect(ads.at(-1)).toEqual({ ad_id: 'c', count: 0, ...truth.c });
+    expect(ads.map((ad: { ad_id: string }) => ad.ad_id)).toEqual(
+      { '': ['b', 'a', 'c'], '&country=KR': ['a', 'c'] }[asked] ?? ['c'],
+    );
+  });
+
+  it('of a search has in its pages the gross and invalid clicks of all ads, each ad once', async () => {
+    for (const limit of [1, 2, 3]) {
+      const found: { ad_id: string; gross: number; invalid: number; net: number }[] = [];
+      let cursor = '';
+      for (let i = 0; i < 4 && cursor !== '&cursor=null'; i++) {
+        const body = await get(`/v1/ads?${range}&limit=${limit}${cursor}`);
+        found.push(...body.ads);
+        cursor = `&cursor=${body.next_cursor}`;
+      }
+      expect(cursor).toBe('&cursor=null');
+      expect(found.map(ad => ad.ad_id)).toEqual(['b', 'a', 'c']);
+      const sum = (of: keyof typeof all) => found.reduce((total, ad) => total + ad[of], 0);
+      expect({ gross: sum('gross'), net: sum('net'), invalid: sum('invalid') }).toEqual(all);
     }
   });
 

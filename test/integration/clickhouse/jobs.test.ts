@@ -171,7 +171,7 @@ describe('a replay', () => {
       { minute: new Date(end - minuteMs).toISOString(), ad_id: 'b', country: 'KR', before: 0, after: 1, ...valid },
     ];
     expect(told).toMatchObject({ state: 'done', apply: false, clicks_read: 3, cells_changed: 2, minutes_done: 4 });
-    expect(told.diff).toEqual({ cells: 2, before: 1, after: 3, rows: diff, next_cursor: null });
+    expect(told.diff).toEqual({ cells: 2, before: 1, after: 3, ...valid, rows: diff, next_cursor: null });
     expect(await countOf('ad_1')).toMatchObject({ count: 1, state: 'final' });
 
     expect(await ended(await replay(true))).toMatchObject({ state: 'done', diff: { rows: diff } });
@@ -256,6 +256,19 @@ describe('a replay', () => {
     startJobs();
     expect((await ended(id)).state).toBe('cancelled');
     expect(await countOf('ad_1')).toMatchObject({ count: 0, state: 'final' });
+  });
+
+  it('sums the invalid clicks of its diff, by which net differs', async () => {
+    startJobs();
+    const id = await replay(false);
+    await ended(id);
+    // As old rows are removed, `at` is now.
+    const at = Math.floor(Date.now() / 1_000);
+    const row = { ...{ job: id, minute: start / 1_000, country: 'KR', at }, before: 8, after: 8 };
+    await insert('replay_diff', { ...row, ad_id: 'a', before_invalid: 3, after_invalid: 0 });
+    await insert('replay_diff', { ...row, ad_id: 'b', before_invalid: 3, after_invalid: 1 });
+    const { body } = await call('GET', `/v1/replays/${id}`);
+    expect(body.diff).toMatchObject({ cells: 2, before: 16, after: 16, invalid_before: 6, invalid_after: 1 });
   });
 
   it('shows its diff page by page, each row once', async () => {

@@ -15,7 +15,7 @@ it('says of a recount how many counts differ, also when its turn is over in its 
     store: {
       save: async () => undefined,
       caughtUp: async () => undefined,
-      diffTotals: async () => ({ cells: 2, before: 1, after: 3 }),
+      diffTotals: async () => ({ cells: 2, before: 1, after: 3, invalid_before: 0, invalid_after: 0 }),
     },
     queries: {
       rawPage: async () => new Uint8Array(),

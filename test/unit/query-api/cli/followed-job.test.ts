@@ -10,7 +10,7 @@ const job = {
   ...{ from: '2026-01-01T00:00:00.000Z', to: '2026-01-01T00:05:00.000Z' },
   ...{ minutes_done: 5, minutes_total: 5, clicks_read: 0, cells_changed: 0 },
   ...{ created_at: '2026-01-02T00:00:00.000Z', updated_at: '2026-01-02T00:00:00.000Z' },
-  diff: { cells: 0, before: 0, after: 0, rows: [], next_cursor: null },
+  diff: { cells: 0, before: 0, after: 0, invalid_before: 0, invalid_after: 0, rows: [], next_cursor: null },
 };
 
 let server: Server | undefined;

@@ -242,7 +242,7 @@ describe('text for people', () => {
     const replay = {
       ...job,
       rules_effect: null,
-      diff: { cells: 2, before: 3, after: 2, rows: [diff], next_cursor: null },
+      diff: { cells: 2, before: 3, after: 2, ...invalid, rows: [diff], next_cursor: null },
     };
     expect(replayText(replay, 1).split('\n')).toEqual([
       'done: 4 minutes, 2 clicks recounted, 2 counts differ',
@@ -253,6 +253,19 @@ describe('text for people', () => {
       '',
     ]);
     expect(replayText({ ...replay, error: 'out of disk', state: 'failed' }, 1)).toContain('out of disk');
+  });
+
+  it('shows net clicks where a replay finds other ones invalid, also if it finds as many clicks', () => {
+    const numbers = { before: 16, after: 16, invalid_before: 6, invalid_after: 0 };
+    const rows = [{ minute: minute.from, ad_id: 'ad_1', country: 'KR', ...numbers }];
+    const replay = { ...job, rules_effect: null, diff: { cells: 1, ...numbers, rows, next_cursor: null } };
+    expect(replayText(replay, 1).split('\n')).toEqual([
+      'done: 4 minutes, 2 clicks recounted, 1 count differs',
+      'these counts: 16 → 16 clicks, 10 → 16 net (+6); --apply restates them',
+      'minute                    ad    country  before  after  change  net before  net after  net change',
+      '2025-11-22T08:26:00.000Z  ad_1  KR           16     16       0          10         16          +6',
+      '',
+    ]);
   });
 
   it('shows what other rules would change, by reason, day and ad, and in money', () => {
@@ -266,7 +279,7 @@ describe('text for people', () => {
       by_day: [{ day: minute.from, ...judged(1, 3) }],
       by_ad: [{ ad_id: 'ad_1', cells: 1, ...judged(1, 3) }],
     };
-    const diff = { cells: 1, before: 9, after: 9, rows: [], next_cursor: null };
+    const diff = { cells: 1, before: 9, after: 9, invalid_before: 1, invalid_after: 3, rows: [], next_cursor: null };
     expect(replayText({ ...job, rules_effect, diff }, 1)).toBe(`\
 done: 4 minutes, 2 clicks recounted, 1 count differs
 by version 2 of the rules: 8 → 6 valid clicks in these counts (-2, -0.50 in money)
