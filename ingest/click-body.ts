@@ -81,8 +81,10 @@ export function parseClick(input: unknown, receivedAt: number, clickId: string):
   const country = countryFrom(given(input.country), dropped);
   const userId = given(input.user_id);
   const ip = given(input.ip);
-  const isUser = userId === undefined || isText(userId, limits.userIdLength);
-  if (!isUser) drop(dropped, 'user_id', userId, textRule(limits.userIdLength));
+  const isUserText = userId === undefined || isText(userId, limits.userIdLength);
+  // A person with such an id could ask for nothing: their address is /v1/users/{user_id}/export.
+  const isUser = isUserText && !(userId !== undefined && isDotSegment(userId));
+  if (!isUser) drop(dropped, 'user_id', userId, isUserText ? dotRule : textRule(limits.userIdLength));
   const isIp = ip === undefined || isAddress(ip);
   if (!isIp) drop(dropped, 'ip', ip, 'must be an IPv4 or IPv6 address alone');
   const more = moreOf(input, dropped);

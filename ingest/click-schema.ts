@@ -38,7 +38,7 @@ export const ClickBody = Type.Object(
     ),
     user_id: extra(
       Type.String({ minLength: 1, maxLength: limits.userIdLength }),
-      `the user who clicked: 1 to ${limits.userIdLength} Unicode code points, no control characters`,
+      `the user who clicked: 1 to ${limits.userIdLength} Unicode code points, no control characters, not \`.\` or \`..\``,
     ),
     ip: extra(
       Type.String({ maxLength: limits.ipLength }),

@@ -91,6 +91,7 @@ export function createPlainClicks(
           [countryStart, countryEnd] = [valueStart, valueEnd];
         } else if (field === fields.userId) {
           if (userEnd !== 0 || valueEnd - valueStart > limits.userIdLength) return -1;
+          if (isDots(source, valueStart, valueEnd)) return -1;
           [userStart, userEnd] = [valueStart, valueEnd];
         } else if (field === fields.ip) {
           if (ip !== undefined || valueEnd - valueStart > limits.ipLength) return -1;

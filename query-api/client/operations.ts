@@ -2506,7 +2506,7 @@ export interface Operations {
             readonly event_id?: string | null | undefined;
             /** ISO 3166-1 alpha-2, in capital or small letters. `UK` means GB; `XK`, `EU` and `AP` are kept. `XX`, `T1`, `A1`, `A2`, `O1` and ZZ mean unknown, which is counted as ZZ and is the default */
             readonly country?: string | null | undefined;
-            /** the user who clicked: 1 to 128 Unicode code points, no control characters */
+            /** the user who clicked: 1 to 128 Unicode code points, no control characters, not `.` or `..` */
             readonly user_id?: string | null | undefined;
             /** IPv4 or IPv6 address of the user who clicked, without port, zone or brackets */
             readonly ip?: string | null | undefined;
@@ -2526,7 +2526,7 @@ export interface Operations {
             readonly event_id?: string | null | undefined;
             /** ISO 3166-1 alpha-2, in capital or small letters. `UK` means GB; `XK`, `EU` and `AP` are kept. `XX`, `T1`, `A1`, `A2`, `O1` and ZZ mean unknown, which is counted as ZZ and is the default */
             readonly country?: string | null | undefined;
-            /** the user who clicked: 1 to 128 Unicode code points, no control characters */
+            /** the user who clicked: 1 to 128 Unicode code points, no control characters, not `.` or `..` */
             readonly user_id?: string | null | undefined;
             /** IPv4 or IPv6 address of the user who clicked, without port, zone or brackets */
             readonly ip?: string | null | undefined;

@@ -78,7 +78,7 @@ const given = fc.record(
       { weight: 4, arbitrary: fc.constantFrom('KR', 'US', 'us', 'UK', 'QQ', 'T1', 'K', 'KRX') },
       anything,
     ),
-    user_id: fc.oneof({ weight: 4, arbitrary: plainText }, anything),
+    user_id: fc.oneof({ weight: 4, arbitrary: fc.oneof(plainText, fc.constantFrom('.', '..')) }, anything),
     ip: fc.oneof(
       { weight: 4, arbitrary: fc.constantFrom('203.0.113.7', '2001:db8::1', 'fe80::1%eth0', '1.2.3') },
       anything,
@@ -124,6 +124,7 @@ describe('a click taken over as bytes', () => {
     ['a country by its other code', '{"ad_id":"ad_1","country":"UK"}'],
     ['an ad that no address can name', '{"ad_id":".."}'],
     ['an event id that no address can name', '{"ad_id":"ad_1","clicked_at":1772366400400,"event_id":"."}'],
+    ['a user whom no address can name', '{"ad_id":"ad_1","user_id":".."}'],
     ['a field twice', '{"ad_id":"ad_1","ad_id":"ad_2"}'],
     ['a field that is not known', '{"ad_id":"ad_1","ad_i":"x"}'],
     ['an id and no time', '{"ad_id":"ad_1","event_id":"e"}'],

@@ -101,6 +101,16 @@ describe('parseClick', () => {
     expect(codeOf({ ad_id: `a${id}`, event_id: `${id}.`.padEnd(3, '.'), clicked_at: receivedAt })).toBe('ok');
   });
 
+  it.each(['.', '..'])('leaves %s out as a user, whom no address could name, and counts the click', userId => {
+    const verdict = parse({ ad_id: 'a', user_id: userId });
+    expect(verdict).toMatchObject({
+      ...{ ok: true, click: { adId: 'a' } },
+      dropped: [{ field: 'user_id', problem: expect.stringContaining('must not be . or ..') }],
+    });
+    expect(verdict.ok && verdict.click.userId).toBeUndefined();
+    expect(parse({ ad_id: 'a', user_id: `${userId}..` })).toMatchObject({ click: { userId: `${userId}..` } });
+  });
+
   it('counts the length of a text in Unicode code points', () => {
     const emoji = '\u{1f600}';
     expect(codeOf({ ad_id: 'a', event_id: emoji.repeat(100), clicked_at: receivedAt })).toBe('ok');
@@ -237,7 +247,7 @@ function keptBy({ country, user_id, ip }: Posted) {
   const code = isAscii ? (codes[country.toUpperCase()] ?? country.toUpperCase()) : '';
   return {
     country: [...isoCountries, 'XK', 'EU', 'AP'].includes(code) ? code : 'ZZ',
-    userId: isGiven(user_id) && isPlainText(user_id) ? user_id : undefined,
+    userId: isGiven(user_id) && isPlainText(user_id) && !isDots(user_id) ? user_id : undefined,
     ip: typeof ip === 'string' && isIP(ip) !== 0 && !ip.includes('%') ? ip : undefined,
   };
 }
