@@ -4,8 +4,10 @@
  * Scripts cannot read it, other sites cannot have it sent, and over TLS it has the prefix `__Host-`, so that neither
  * another host of the same domain nor a page that came without TLS can set one. Browsers send it with every request to
  * this host, whichever page has caused it. So it counts only for requests that pages of this service itself make, or
- * that a person begins by typing an address; a request that changes something has to prove it. That keeps out other
- * hosts of the same domain, too, which are the same site for browsers.
+ * that a person begins by typing an address. A request that changes something has to prove it. One that only reads
+ * counts unless a header says that another site has caused it: browsers without `Sec-Fetch-Site` say nothing with a GET,
+ * and no page of another origin can read the answer. That keeps out other hosts of the same domain, too, which are the
+ * same site for browsers.
  */
 import type { IncomingMessage } from 'node:http';
 import { parseCookie, stringifySetCookie } from 'cookie';

@@ -2,6 +2,7 @@
  * Creates the HTTP servers of the pipeline with everything they have in common: explicit limits and timeouts, limits on
  * clients (http-guard.ts), RFC 9457 problems, health, readiness, metrics and OpenAPI. The rooms add their routes.
  */
+import type { IncomingMessage } from 'node:http';
 import helmet from '@fastify/helmet';
 import swagger from '@fastify/swagger';
 import { type FastifyBaseLogger, type FastifyError, fastify, LogController } from 'fastify';
@@ -46,6 +47,8 @@ export interface HttpOptions extends Operations, GuardedRoutes {
   readonly bodyLimitBytes: number;
   /** Left out: whoever connects is the client. */
   readonly clients?: Clients;
+  /** Returns the address by which a request is routed, for one that cannot be decoded. Left out: it is refused (400). */
+  readonly addressOf?: (url: string) => string;
   /** Whose pages may read answers (http-origins.ts). Left out: only those of this service. */
   readonly origins?: string;
   /** Of each client; left out where there is nothing to limit. */
@@ -132,7 +135,7 @@ export async function listen(http: Http, host: string, port: number): Promise<st
   return url;
 }
 
-function createServer({ log, bodyLimitBytes }: HttpOptions, tls?: ServerTls): Http {
+function createServer({ log, bodyLimitBytes, addressOf }: HttpOptions, tls?: ServerTls): Http {
   const http = fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'trace_id' }),
@@ -150,6 +153,7 @@ function createServer({ log, bodyLimitBytes }: HttpOptions, tls?: ServerTls): Ht
     return503OnClosing: false,
     // As long as an address may be: the routes themselves say how long a parameter may be.
     routerOptions: { maxParamLength: maxHeaderBytes },
+    ...(addressOf ? { rewriteUrl: ({ url = '/' }: IncomingMessage) => addressOf(url) } : {}),
     // A URL that cannot be decoded fails before any route or error handler is found.
     frameworkErrors: (error, request, reply) => sendProblem(reply, asProblem(error, request)),
     clientErrorHandler: answerClientError,

@@ -20,6 +20,7 @@ import type { ClickLog } from './click-log.ts';
 import { type IngestConfig, trustedProxiesOf } from './config.ts';
 import type { KeptFields } from './kept-click.ts';
 import { createKeyLimits, type KeyLimits } from './key-limits.ts';
+import { linkAddressOf } from './links/link-address.ts';
 import { type LinkKeys, noLinkKeys } from './links/link-keys.ts';
 import { routeLinks } from './links/link-route.ts';
 import { routePostedClicks } from './post-clicks-route.ts';
@@ -113,6 +114,7 @@ function openServer(
     beforeScrape: async () => keyLimits.report(),
     operationsPort: config.INGEST_OPS_PORT,
     servesPages: false,
+    addressOf: linkAddressOf,
     servesBrowserClicks: true,
     readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree, ...guards.keys.readiness },
     ...{ life, tls, audit, visitorAddress: visitorAddress(guards.clients, kept?.personal, now) },

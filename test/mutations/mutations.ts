@@ -4753,6 +4753,25 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/cli/text.test.ts',
     edits: [["if (!isOtherNet(compared)) return '';", "if (compared.before === compared.after) return '';"]],
   },
+  {
+    name: 'user-of-dots',
+    bug: 'a plain click keeps a user id that no address can name: what is kept of this person cannot be exported',
+    file: 'ingest/plain-click.ts',
+    unit: 'test/unit/ingest/click-batch.test.ts',
+    edits: [
+      [
+        'limits.userIdLength) return -1;\n          if (isDots(source, valueStart, valueEnd)) return -1;',
+        'limits.userIdLength) return -1;',
+      ],
+    ],
+  },
+  {
+    name: 'link-that-cannot-be-decoded',
+    bug: 'a click link that was cut within its ad is answered with 400, and neither leads to the landing page nor into quarantine',
+    file: 'ingest/links/link-address.ts',
+    unit: 'test/unit/ingest/links/link-route.test.ts',
+    edits: [["path.replaceAll('%', '%25')", 'path']],
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {

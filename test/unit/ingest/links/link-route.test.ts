@@ -190,6 +190,31 @@ describe('a link that is not right', () => {
     },
   );
 
+  it.each(['', 'https://landing.example/'])(
+    'is answered alike whatever is wrong with it, also where its ad cannot be decoded (landing page: %j)',
+    async landing => {
+      const { load, app, state } = await setUp({ env: { INGEST_LINK_SAFE_LANDING: landing } });
+      const seen = async (url: string, method: 'GET' | 'HEAD' = 'GET') => {
+        const { status, headers, body } = await load(url, {}, method);
+        // Each request has a trace of its own.
+        const text = body.replace(/"trace_id":"\w+"/, '');
+        return { status, text, headers: { ...headers, date: undefined, traceresponse: undefined } };
+      };
+      const usual = await seen(altered());
+      const ofAd = (ad: string) => link().replace('ad-42', ad);
+      const broken = ['acme%-x', 'acme%ff', '%', '%E0%A4', 'ad-42%', '%2e%zz', 'a%25%'].map(ofAd);
+      for (const url of [...broken, ofAd('..%2f'), ofAd('%00'), ofAd('a%2fb'), '/c/acme%ff', '/c/%ff?e=%ff&e=2'])
+        expect({ url, ...(await seen(url)) }).toEqual({ url, ...usual });
+      expect(state.refused).toHaveLength(13);
+      expect(JSON.parse(state.refused[1] ?? '')).toMatchObject({ refused_link: { reason: 'malformed' } });
+      expect((await seen(broken[0]!, 'HEAD')).status).toBe(usual.status);
+      expect((await load(broken[0]!, {}, 'POST')).headers).toMatchObject({ allow: 'GET, HEAD' });
+      // What is no link is refused as before.
+      for (const url of ['/v1/%ff', '/p/%ff.gif'])
+        expect((await app.inject(url)).json()).toMatchObject({ status: 400, code: 'bad_url' });
+    },
+  );
+
   it('stands in the log as a line that is no click, with what was given and why, without the signature', async () => {
     const { load, state } = await setUp();
     await load(altered());
