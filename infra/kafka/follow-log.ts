@@ -5,7 +5,9 @@
  *   or become silent is replaced by one that reads from the beginning. A record that was read before must change
  *   nothing. The memory of a record is the user's to keep.
  * - Nothing is left out. A fetch that begins behind what was read, or an `onBatch` that throws `Corrupt`, ends the
- *   reading for good: `corrupt` says why, a person decides, and starts the process again.
+ *   reading for good: `corrupt` says why, a person decides, and starts the process again. Where the records of a topic
+ *   expire (`expires`), the first fetch of a consumer says where the log begins now. All of it may have expired, too: so
+ *   a log is read when its beginning is reached, even if nothing was ever fetched.
  * - `isCaughtUp` becomes true once, when everything was read that was in the log when the brokers first said where it
  *   ends, and stays true. Whoever must not decide by half of a log waits for it. Neither a time nor an error makes it
  *   true, and an outage that comes later does not make it false: what to do then is the user's decision.
@@ -18,9 +20,9 @@ import { Corrupt, messageOf, Retryable, UnknownFormat } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { pause } from '../pause.ts';
 import type { KafkaClient } from './client.ts';
-import { type EndOfLog, openEndOfLog } from './end-of-log.ts';
 import { type GroupConsumer, openGroupConsumer } from './group-consumer.ts';
 import { LogPosition } from './log-position.ts';
+import { openRangeOfLog, type RangeOfLog } from './range-of-log.ts';
 import type { LogRecord } from './record-batch.ts';
 import { unknownFormats } from './record-contract.ts';
 
@@ -35,6 +37,11 @@ export interface FollowedLog {
   readonly what: string;
   readonly withoutIt: string;
   readonly log: Logger;
+  /**
+   * Whether records of the topic are removed after a time, after which they say nothing to anybody. Left out: they stay,
+   * or later records replace them, and what is missing at the beginning is a gap.
+   */
+  readonly expires?: boolean;
   /** @throws Corrupt, after which nothing more is read */
   onBatch(batch: ReadRecords): void;
   /** Is called once, when `isCaughtUp` has become true. */
@@ -63,10 +70,10 @@ export interface LogFollower extends AsyncDisposable {
 /** Connects by itself as soon as the brokers are available. */
 export function followLog(followed: FollowedLog): LogFollower {
   unknownFormats.set(placeOf(followed), 0);
-  const end = openEndOfLog(followed.kafka, followed.topic);
+  const range = openRangeOfLog(followed.kafka, followed.topic);
   const reading = new Reading(followed);
   const following = follow(followed, reading);
-  const looking = lookAtEnd(followed, reading, end);
+  const looking = lookAtEnd(followed, reading, range);
   return {
     get isCaughtUp() {
       return reading.position.isCaughtUp;
@@ -78,15 +85,15 @@ export function followLog(followed: FollowedLog): LogFollower {
       while (!stop.aborted && !reading.position.isCaughtUp) await pause(pollMs, stop);
     },
     async readToEnd() {
-      const to = await end.offset();
-      reading.takeEnd(to);
-      await reading.until(to);
+      const now = await range.read();
+      reading.takeRange(now);
+      await reading.until(now.end);
     },
     async [Symbol.asyncDispose]() {
       reading.close();
       const waiting = new AbortController();
       // It may be asking brokers that do not answer.
-      await Promise.race([looking.then(() => end[Symbol.asyncDispose]()), pause(closeMs, waiting.signal)]);
+      await Promise.race([looking.then(() => range[Symbol.asyncDispose]()), pause(closeMs, waiting.signal)]);
       waiting.abort();
       await following;
     },
@@ -100,6 +107,8 @@ class Reading {
   readonly #closing = new AbortController();
   #corrupt: Corrupt | undefined;
   #wasCaughtUp = false;
+  /** The next fetch is the first one since the consumer was given its place, which is the beginning of the log. */
+  #isAtBeginning = true;
   #endConsumer = () => {};
   /** Whether there is a consumer that could read. One that takes long to join its group is not silent. */
   isOpen = false;
@@ -122,6 +131,7 @@ class Reading {
     const { what, withoutIt, log } = this.#followed;
     try {
       this.#followed.onBatch(batch);
+      if (this.#isAtBeginning && this.#followed.expires) this.position.beginAt(batch.fetchedOffset);
       // Only now, so that a user with a state of its own for damage (rule-book.ts) has seen it too.
       this.position.checkFetch(batch.fetchedOffset);
     } catch (error) {
@@ -132,13 +142,20 @@ class Reading {
       this.close();
       return;
     }
+    this.#isAtBeginning = false;
     this.position.advance(batch.nextOffset);
     this.#tellCaughtUp();
   }
 
-  takeEnd(end: number): void {
+  takeRange({ start, end }: { readonly start: number; readonly end: number }): void {
+    if (this.#followed.expires) this.position.beginAt(start);
     this.position.take(end);
     this.#tellCaughtUp();
+  }
+
+  /** A consumer without a committed offset begins at the first record that there is. */
+  begin(): void {
+    this.#isAtBeginning = true;
   }
 
   /** @throws Retryable */
@@ -192,15 +209,15 @@ async function follow(followed: FollowedLog, reading: Reading): Promise<void> {
   }
 }
 
-async function lookAtEnd(followed: FollowedLog, reading: Reading, end: EndOfLog): Promise<void> {
+async function lookAtEnd(followed: FollowedLog, reading: Reading, range: RangeOfLog): Promise<void> {
   const { what, log, lookEveryMs = 10_000 } = followed;
   while (!reading.closed.aborted) {
     try {
-      const offset = await end.offset();
-      reading.takeEnd(offset);
-      if (reading.isOpen && reading.position.isSilentAt(offset)) {
+      const now = await range.read();
+      reading.takeRange(now);
+      if (reading.isOpen && reading.position.isSilentAt(now.end)) {
         log.warn(
-          { end: offset, position: reading.position.next },
+          { end: now.end, position: reading.position.next },
           `${what}: nothing was read for a long time, so another consumer is opened`,
         );
         reading.endConsumer();
@@ -232,7 +249,7 @@ function openConsumer(followed: FollowedLog, reading: Reading): Promise<GroupCon
     keepsRecords: true,
     log,
     onOpen: () => {},
-    onAssigned: () => {},
+    onAssigned: () => reading.begin(),
     onBatch: async batch => reading.take(batch),
     // The end of a log is in a segment that is still being written, which is not compacted.
     onGap: () => {},

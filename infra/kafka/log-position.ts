@@ -42,6 +42,11 @@ export class LogPosition {
       );
   }
 
+  /** Nothing before this offset is there any more, and it need not be known. */
+  beginAt(offset: number): void {
+    this.#next = Math.max(this.#next, offset);
+  }
+
   /** A reader that begins again at the beginning does not lose what was read before. */
   advance(nextOffset: number): void {
     this.#next = Math.max(this.#next, nextOffset);

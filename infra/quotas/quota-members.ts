@@ -18,7 +18,10 @@ import type { QuotaShares } from './quota-shares.ts';
 export interface QuotaMembers extends QuotaShares, AsyncDisposable {
   /** What this process asks for: is called before each beat, with the time since the last one. */
   tells(demands: (passedMs: number) => Map<string, number>): void;
-  /** Resolves when this process may give out its share, or when `stop` has fired. */
+  /**
+   * Resolves when this process may give out its share, when it is known that the members cannot be read, or when `stop`
+   * has fired.
+   */
   ready(stop: AbortSignal): Promise<void>;
 }
 
@@ -37,6 +40,7 @@ export function joinQuotaMembers({ kafka, names, log, role, startsWhole }: Quota
   const shares = new MemberShares(member);
   const clock = () => performance.now();
   let startedAlone: boolean | undefined;
+  let aloneSinceMs: number | undefined;
   let isSettled = false;
   const settled = () => {
     isSettled ||= shares.isSettled(clock());
@@ -46,23 +50,29 @@ export function joinQuotaMembers({ kafka, names, log, role, startsWhole }: Quota
     ...{ kafka, topic: names.topic('quota-members'), log, group: names.quotasGroup(member) },
     ...{ reader: 'quota-members', what: 'members that share quotas' },
     withoutIt: 'and this process takes an even share of those that it knows',
+    // A beat says who was alive at its time.
+    expires: true,
     onBatch({ records }) {
       for (const record of records) {
         const beat = beatOf(record);
         if (beat.role === role) shares.take(beat, beat.appendedAt, clock());
       }
       if (shares.hasJoined) startedAlone ??= shares.size === 1;
+      aloneSinceMs = shares.size > 1 ? undefined : (aloneSinceMs ?? clock());
       members.set(shares.size);
     },
   });
   const beats = keepBeating({ kafka, names, log, role, member, clock });
-  const cutOff = setInterval(() => isCutOff.set(Number(shares.hasJoined && shares.isCutOff(clock()))), 1_000).unref();
+  const isUnread = () => follower.corrupt !== undefined || (shares.hasJoined && shares.isCutOff(clock()));
+  const cutOff = setInterval(() => isCutOff.set(Number(isUnread())), 1_000).unref();
+  /** Whatever a member that has ended may have given out is over by then. */
+  const isLongAlone = () => aloneSinceMs !== undefined && clock() - aloneSinceMs > aloneAfterMs;
   return {
-    shareOf: key => (startsWhole && !settled() ? 1 / shares.size : shares.shareOf(key, clock())),
-    isAlone: () => shares.size === 1 && (startedAlone ?? startsWhole),
+    shareOf: key => ((startsWhole || follower.corrupt) && !settled() ? 1 / shares.size : shares.shareOf(key, clock())),
+    isAlone: () => shares.size === 1 && ((startedAlone ?? startsWhole) || isLongAlone()),
     tells: beats.tells,
     async ready(stop) {
-      while (!stop.aborted && !settled()) await pause(50, stop);
+      while (!stop.aborted && !settled() && follower.corrupt === undefined) await pause(50, stop);
     },
     async [Symbol.asyncDispose]() {
       clearInterval(cutOff);
@@ -113,6 +123,8 @@ function keepBeating({ kafka, names, log, role, member, clock }: Beating) {
 }
 
 const leaveMs = 2_000;
+/** Until others know that a member has ended, and have settled. */
+const aloneAfterMs = shareTerms.aliveMs + shareTerms.settleMs;
 
 const members = gauge('quota_members', 'Processes that share the quotas of API keys with this one, itself among them');
 const isCutOff = gauge(

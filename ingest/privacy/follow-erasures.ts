@@ -41,6 +41,8 @@ export function followErasures({ kafka, names, log }: ErasureFollowerDeps): Foll
     reader: 'erasures',
     what: 'erasures of persons',
     withoutIt: 'and no rows are inserted',
+    // When an erasure expires, nothing is left that it could find.
+    expires: true,
     onBatch({ records }) {
       for (const record of records) book.take(readErasure(topic, record));
     },

@@ -1,7 +1,7 @@
 /** Ingest processes that share the quota of a key, on a real broker: together never more, and all of it again after one was killed. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
-import { ensureTopics } from '../../infra/kafka/admin.ts';
+import { ensureTopics, openAdmin } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { openKeyLog } from '../../infra/keys/key-log.ts';
 import { createdKey, limitedKey } from '../../infra/keys/new-key.ts';
@@ -130,5 +130,30 @@ describe('the quota of a key', () => {
         answer.headers.get('ratelimit-policy') === '"key-clicks";q=1;w=1;adclicks-unit="clicks"'
       );
     });
+  });
+
+  const startAgain = async () => {
+    for (const service of services.splice(0)) await service.kill();
+    return await start();
+  };
+  /** Of a key that is new to the process. */
+  const hasBurst = async (service: Service) => {
+    const fresh = await made({ clicks_per_second: 1, burst_seconds: 60 });
+    return (await post(service, fresh, 50)).status === 202;
+  };
+
+  it('has its burst again some seconds after a process was killed and started at once', async () => {
+    const again = await startAgain();
+    await eventually('a key that is new to it has its whole burst', () => hasBurst(again));
+  });
+
+  it('is given out by a process that is started when the first beats have expired', async () => {
+    await using admin = await openAdmin(kafka());
+    const topic = names.topic('quota-members');
+    await admin.deleteBefore(topic, await admin.endOffsets(topic));
+    const again = await startAgain();
+    await eventually('a key that is new to it has its whole burst', () => hasBurst(again));
+    const metrics = await (await fetch(`${again.url}/metrics`)).text();
+    expect(metrics).toMatch(/^adclicks_quota_members_unread 0$/m);
   });
 });

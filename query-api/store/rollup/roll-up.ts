@@ -12,7 +12,7 @@
 import { Type } from 'typebox';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
-import { noSql, sql, statement } from '../../../infra/clickhouse/sql.ts';
+import { noSql, type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
 import { type InShards, oneShard } from '../../../infra/clickhouse/topology.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import { clicksOf } from '../net-and-gross.ts';
@@ -171,24 +171,43 @@ function whatIsApplied(clickhouse: Reader, shard: InShards): (range: TimeRange) 
   };
 }
 
-/** Returns the minutes of which `ad_minute` lacks rows of visible restatements. */
+/**
+ * Returns the minutes of which `ad_minute` lacks rows of visible restatements. Each row of a cell is looked for: those of a
+ * split ad are of several partitions, and so in several records, of which a sink may have inserted some.
+ */
 async function unapplied(clickhouse: Reader, range: TimeRange, { shard, of }: InShards): Promise<readonly number[]> {
-  // A cell whose clicks are in other shards never gets rows here.
-  const ofShard = of === 1 ? noSql : sql`AND arrayExists(r -> r.partition % ${of} = ${shard}, restatement.rows)`;
+  // Rows of other shards never come here.
+  const ofShard = of === 1 ? noSql : sql`AND each.partition % ${of} = ${shard}`;
   const minutes = await readRows(
     clickhouse,
     AMinute,
     statement`SELECT DISTINCT toUnixTimestamp(visible.minute) * 1000 AS at
        FROM (
+         SELECT minute, ad_id, country, each.partition AS in_partition, max(revision) AS revised
+         FROM restatement FINAL ARRAY JOIN restatement.rows AS each
+         WHERE ${minuteWithin(range)} AND ${isVisible(range)} ${ofShard} GROUP BY minute, ad_id, country, in_partition
+       ) AS visible
+       LEFT JOIN (
+         SELECT minute, ad_id, country, partition AS in_partition, bitShiftRight(version, 48) AS applied
+         FROM ${sharded('ad_minute')} FINAL WHERE ${minuteWithin(range)}
+       ) AS stated USING (minute, ad_id, country, in_partition) WHERE applied < revised
+       ${of === 1 ? unappliedCells(range) : noSql} ${settings}, join_use_nulls=0`,
+  );
+  return minutes.map(({ at }) => at);
+}
+
+/** SQL that adds the minutes of restatements of a release that kept no rows. It had no shards. */
+function unappliedCells(range: TimeRange): Sql {
+  return sql`UNION DISTINCT
+       SELECT DISTINCT toUnixTimestamp(visible.minute) * 1000 AS at
+       FROM (
          SELECT minute, ad_id, country, max(revision) AS revised FROM restatement FINAL
-         WHERE ${minuteWithin(range)} AND ${isVisible(range)} ${ofShard} GROUP BY minute, ad_id, country
+         WHERE ${minuteWithin(range)} AND ${isVisible(range)} AND empty(restatement.rows) GROUP BY minute, ad_id, country
        ) AS visible
        LEFT JOIN (
          SELECT minute, ad_id, country, max(bitShiftRight(version, 48)) AS applied FROM ${sharded('ad_minute')} FINAL
          WHERE ${minuteWithin(range)} GROUP BY minute, ad_id, country
-       ) AS stated USING (minute, ad_id, country) WHERE applied < revised ${settings}, join_use_nulls=0`,
-  );
-  return minutes.map(({ at }) => at);
+       ) AS stated USING (minute, ad_id, country) WHERE applied < revised`;
 }
 
 /**

@@ -328,6 +328,38 @@ describe('an hour and its minutes, once they are worked out', () => {
     expect(await hours()).toHaveLength(1);
     expect(await tops.popularAds(1, rangeOf(60, 120))).toEqual([{ ad_id: 'b', count: 7, duplicates: 1, invalid: 0 }]);
   });
+
+  it('are not worked out while a part of the rows of a split ad is restated, as a sink leaves it between two records', async () => {
+    const minute = start / 1_000 + 72 * 60;
+    const inPartition = (partition: number, revision: number, clicks: number) =>
+      engine.clickhouse.insert(
+        'ad_minute',
+        JSON.stringify([
+          ...[minute, 'split', 'KR', partition, `${(BigInt(revision) << 48n) | 5n}`, clicks, 0, 0],
+          ...[0, 0, {}],
+        ]),
+        judgedColumns,
+      );
+    await inPartition(0, 0, 10);
+    await inPartition(1, 0, 10);
+    const split: Cell = { minute: 72, ad_id: 'split', country: 'KR', clicks: 20, revision: 0 };
+    const { rows, ...told } = changeOf(split, 12);
+    const row = { duplicates: 0, late: 0 };
+    const both = [
+      { ...row, partition: 0, clicks: 12 },
+      { ...row, partition: 1, clicks: 0 },
+    ];
+    const by = { job: 'split', at: Date.now() };
+    await engine.clickhouse.insert('restatement', JSON.stringify({ ...told, ...by, rows: both, reason: 'split' }));
+    await engine.clickhouse.insert('recounted_minute', JSON.stringify({ ...by, minute, cells: 1, settled: 0 }));
+    await inPartition(0, 1, 12);
+    await rollUpAll();
+    expect(await hours()).toEqual([]);
+    await inPartition(1, 1, 0);
+    await rollUpAll();
+    expect(await hours()).toHaveLength(1);
+    expect(await tops.popularAds(1, rangeOf(60, 120))).toMatchObject([{ ad_id: 'split', count: 12 }]);
+  });
 });
 
 describe('the statements that it takes', () => {

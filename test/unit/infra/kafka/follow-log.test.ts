@@ -4,7 +4,7 @@
  */
 import { afterEach, describe, expect, it } from 'vitest';
 import { Corrupt } from '../../../../infra/errors.ts';
-import { ensureTopics } from '../../../../infra/kafka/admin.ts';
+import { ensureTopics, openAdmin } from '../../../../infra/kafka/admin.ts';
 import type { KafkaClient } from '../../../../infra/kafka/client.ts';
 import { followLog, type LogFollower } from '../../../../infra/kafka/follow-log.ts';
 import { LogPosition } from '../../../../infra/kafka/log-position.ts';
@@ -106,7 +106,34 @@ describe('a log that is followed', () => {
     await using producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
     for (const value of appended) await producer.send(topic, [{ partition: 0, value }]);
   };
-  const follow = (kafka: KafkaClient, more: { onCaughtUp?: () => void; onValue?: (value: string) => void } = {}) =>
+  const expire = async (kafka: KafkaClient, before: number) => {
+    await using admin = await openAdmin(kafka);
+    await admin.deleteBefore(topic, new Map([[0, before]]));
+  };
+  /** A client whose first consumer is told only of the batches for which `passes` holds. */
+  const consumingFirst = (kafka: KafkaClient, passes: (batch: number) => boolean): KafkaClient => {
+    let opened = 0;
+    const consumer: KafkaClient['consumer'] = options => {
+      const made = kafka.consumer(options!);
+      if (++opened > 1) return made;
+      const run = made.run.bind(made);
+      let batches = 0;
+      const some = (settings: NonNullable<Parameters<typeof run>[0]>) => ({
+        ...settings,
+        eachBatch: async (payload: Parameters<NonNullable<typeof settings.eachBatch>>[0]) => {
+          if (passes(batches++)) await settings.eachBatch?.(payload);
+        },
+      });
+      return Object.assign(made, { run: (settings: Parameters<typeof run>[0]) => run(some(settings!)) });
+    };
+    return Object.assign(Object.create(kafka), { consumer });
+  };
+  interface More {
+    readonly onCaughtUp?: () => void;
+    readonly onValue?: (value: string) => void;
+    readonly expires?: boolean;
+  }
+  const follow = (kafka: KafkaClient, more: More = {}) =>
     followLog({
       ...{ kafka, topic, log, group: 'of-its-own', reader: 'test', what: 'test', withoutIt: '' },
       lookEveryMs: 30,
@@ -117,6 +144,7 @@ describe('a log that is followed', () => {
         }
       },
       ...(more.onCaughtUp ? { onCaughtUp: more.onCaughtUp } : {}),
+      ...(more.expires ? { expires: true } : {}),
     });
 
   it('is caught up when all that was there is read, says so once, and goes on', async () => {
@@ -200,5 +228,86 @@ describe('a log that is followed', () => {
     await append(kafka, 'b', 'c');
     await follower.readToEnd();
     expect(values).toEqual(['a', 'b', 'c']);
+  });
+
+  describe('whose first records are gone', () => {
+    const patience = () => AbortSignal.timeout(60_000);
+
+    it('is read from where it begins now, where records expire', async () => {
+      const kafka = await brokerWith('a', 'b', 'c');
+      await expire(kafka, 2);
+      follower = follow(kafka, { expires: true });
+      await follower.caughtUp(patience());
+      expect([follower.corrupt, values]).toEqual([undefined, ['c']]);
+    });
+
+    it('is caught up where all of it has expired, and goes on with what comes then', async () => {
+      const kafka = await brokerWith('a', 'b');
+      await expire(kafka, 2);
+      follower = follow(kafka, { expires: true });
+      await follower.caughtUp(patience());
+      await follower.readToEnd();
+      await append(kafka, 'c');
+      await follower.readToEnd();
+      expect([follower.corrupt, values]).toEqual([undefined, ['c']]);
+    });
+
+    /** As an answer is that was given just before records expired. */
+    const beginningAtFirst = (kafka: KafkaClient): KafkaClient => {
+      const admin = () => {
+        const made = kafka.admin();
+        const ask = made.fetchTopicOffsets.bind(made);
+        return Object.assign(made, {
+          fetchTopicOffsets: async (asked: string) => (await ask(asked)).map(offsets => ({ ...offsets, low: '0' })),
+        });
+      };
+      return Object.assign(Object.create(kafka), { admin, consumer: kafka.consumer.bind(kafka) });
+    };
+
+    it('is read from where the first fetch finds it, whatever the brokers said before', async () => {
+      const kafka = await brokerWith('a', 'b', 'c');
+      await expire(kafka, 2);
+      follower = follow(beginningAtFirst(kafka), { expires: true });
+      await follower.caughtUp(patience());
+      expect([follower.corrupt, values]).toEqual([undefined, ['c']]);
+    });
+
+    it('goes on where it begins now after records have expired that a consumer could not read', async () => {
+      const kafka = await brokerWith('a');
+      follower = follow(beginningAtFirst(consumingFirst(kafka, batch => batch === 0)), { expires: true });
+      await follower.caughtUp(patience());
+      await append(kafka, 'b', 'c', 'd');
+      await expire(kafka, 3);
+      await eventually('another consumer', () => values.includes('d'));
+      expect([follower.corrupt, values]).toEqual([undefined, ['a', 'd']]);
+    });
+
+    it('is corrupt where what is left out stands between two fetches of one consumer', async () => {
+      const kafka = await brokerWith('a');
+      let fetches = 0;
+      const withoutSecond = consumingFirst(kafka, batch => {
+        fetches++;
+        return batch !== 1;
+      });
+      follower = follow(withoutSecond, { expires: true });
+      await follower.caughtUp(patience());
+      await append(kafka, 'b');
+      await eventually('fetched', () => fetches === 2);
+      await append(kafka, 'c');
+      await eventually('it has ended', () => follower?.corrupt);
+      expect(follower.corrupt?.message).toContain('was read up to offset 1 and continues at 2');
+    });
+
+    it('is corrupt where its records stay', async () => {
+      const kafka = await brokerWith('a', 'b', 'c');
+      await expire(kafka, 2);
+      follower = follow(kafka);
+      await eventually('it has ended', () => follower?.corrupt);
+      await follower.caughtUp(AbortSignal.timeout(300));
+      expect([follower.isCaughtUp, follower.corrupt?.message]).toEqual([
+        false,
+        'topic keys was read up to offset 0 and continues at 2: what stood between is unknown',
+      ]);
+    });
   });
 });

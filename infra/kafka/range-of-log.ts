@@ -1,13 +1,13 @@
-/** Asks where a topic of one partition ends. Connects when it is asked first, and again after an error. */
+/** Asks where a topic of one partition begins and ends. Connects when it is asked first, and again after an error. */
 import { type Admin, openAdmin } from './admin.ts';
 import type { KafkaClient } from './client.ts';
 
-export interface EndOfLog extends AsyncDisposable {
-  /** @throws Retryable */
-  offset(): Promise<number>;
+export interface RangeOfLog extends AsyncDisposable {
+  /** The offsets of the first record that is still there, and of the next one. @throws Retryable */
+  read(): Promise<{ readonly start: number; readonly end: number }>;
 }
 
-export function openEndOfLog(kafka: KafkaClient, topic: string): EndOfLog {
+export function openRangeOfLog(kafka: KafkaClient, topic: string): RangeOfLog {
   let admin: Promise<Admin> | undefined;
   const forget = async () => {
     const open = admin;
@@ -16,10 +16,10 @@ export function openEndOfLog(kafka: KafkaClient, topic: string): EndOfLog {
     await open?.then(connected => connected[Symbol.asyncDispose]()).catch(() => undefined);
   };
   return {
-    async offset() {
+    async read() {
       admin ??= openAdmin(kafka);
       try {
-        return (await (await admin).endOffsets(topic)).get(0) ?? 0;
+        return (await (await admin).ranges(topic)).get(0) ?? { start: 0, end: 0 };
       } catch (error) {
         await forget();
         throw error;
