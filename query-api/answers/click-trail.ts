@@ -67,18 +67,24 @@ function lineOf({ ad_id, click_id }: RawClick | QuarantinedLine): string {
   return `${ad_id} ${click_id}`;
 }
 
-/** Returns the first restatement that added clicks to its count after the line was quarantined. */
+/** Returns the first restatement that added clicks to its count and had read the line. */
 function jobThatCounted(
   { ad_id, country }: RawClick,
   minute: number,
-  { appended_at }: QuarantinedLine,
+  line: QuarantinedLine,
   restated: readonly Restating[],
 ): string | null {
   const after = restated
     .filter(row => row.minute === minute && row.ad_id === ad_id && row.country === country)
-    .filter(row => row.at >= appended_at && row.after > row.before)
+    .filter(row => row.after > row.before && hasRead(row, line))
     .sort((a, b) => a.at - b.at);
   return after[0]?.job ?? null;
+}
+
+/** A line may have come between what a recount has read and the moment from which its counts hold. */
+function hasRead({ read_until, at }: Restating, { partition, offset, appended_at }: QuarantinedLine): boolean {
+  if (Object.keys(read_until).length === 0) return at >= appended_at;
+  return (read_until[partition] ?? 0) > offset;
 }
 
 /** Makes a copy of a line that is not in raw, such as one with the reason `future`. */

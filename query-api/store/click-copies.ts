@@ -4,9 +4,12 @@ import { Type } from 'typebox';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { noSql, sql, statement } from '../../infra/clickhouse/sql.ts';
+import { minuteMs } from '../time/time-range.ts';
 import { placeAndReason } from './quarantine.ts';
 import { type RowOf, readRows, rowShape } from './sql/read-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
+import { isVisible } from './sql/stated-rows.ts';
+import { minuteWithin } from './sql/within.ts';
 
 /** Times are epoch ms. */
 const RawClick = rowShape('click_raw', {
@@ -24,7 +27,7 @@ export type RawClick = RowOf<typeof RawClick>;
 const QuarantinedLine = rowShape('quarantine', { ...placeAndReason, click_id: Type.String() });
 export type QuarantinedLine = RowOf<typeof QuarantinedLine>;
 
-/** A restatement of the count of a click's ad, minute and country. */
+/** A visible restatement of the count of a click's ad, minute and country. */
 const Restating = rowShape('restatement', {
   minute: Type.Integer(),
   ad_id: Type.String(),
@@ -33,6 +36,8 @@ const Restating = rowShape('restatement', {
   before: Type.Integer(),
   after: Type.Integer(),
   at: Type.Integer(),
+  /** By partition of the log: the recount has read all clicks before this offset. Empty: a release before did not say. */
+  read_until: Type.Record(Type.String(), Type.Integer()),
 });
 export type Restating = RowOf<typeof Restating>;
 
@@ -56,8 +61,8 @@ export function createAuditQueries(clickhouse: ClickHouse, { timeoutMs }: { read
     sql`event_id = ${eventId} ${adId === undefined ? noSql : sql`AND ad_id = ${adId}`}`;
   return {
     /**
-     * Returns the oldest first. Copies of a row are equal, so DISTINCT has the effect of FINAL, and lets ClickHouse use
-     * the index by event id.
+     * Returns the oldest first. Copies of a row are equal, except that those of a release before facts have none: so GROUP
+     * BY has the effect of FINAL, and lets ClickHouse use the index by event id.
      */
     async rawClicks(eventId: string, adId?: string): Promise<Found<RawClick>> {
       return cut(
@@ -67,8 +72,8 @@ export function createAuditQueries(clickhouse: ClickHouse, { timeoutMs }: { read
           statement`SELECT click_id, ad_id, country, toUnixTimestamp64Milli(clicked) AS clicked_at,
              toUnixTimestamp64Milli(received) AS received_at, facts
            FROM (
-             SELECT DISTINCT click_id, ad_id, country, clicked_at AS clicked, received_at AS received, facts
-             FROM ${sharded('click_raw')} WHERE ${isAsked(eventId, adId)}
+             SELECT click_id, ad_id, country, clicked_at AS clicked, received_at AS received, max(click_raw.facts) AS facts
+             FROM ${sharded('click_raw')} WHERE ${isAsked(eventId, adId)} GROUP BY ALL
            ) ORDER BY received, click_id ${most} ${settings}`,
         ),
       );
@@ -89,20 +94,25 @@ export function createAuditQueries(clickhouse: ClickHouse, { timeoutMs }: { read
       );
     },
 
-    /** Returns the restatements of these ads in these minutes (epoch ms), and in no other minutes. */
+    /** Returns the visible restatements of these ads in these minutes (epoch ms), and in no other minutes. */
     async restatements(adIds: readonly string[], minutes: readonly number[]): Promise<Restating[]> {
       if (adIds.length === 0) return [];
+      const range = { from: Math.min(...minutes), to: Math.max(...minutes) + minuteMs };
       return await readRows(
         clickhouse,
         Restating,
         statement`SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, job, before, after,
-           toUnixTimestamp64Milli(t) AS at
+           toUnixTimestamp64Milli(t) AS at, until AS read_until
          FROM (
            SELECT minute AS m, ad_id, country, job, before, after, at AS t FROM restatement FINAL
            WHERE toUnixTimestamp(minute) IN ${minutes.map(secondsOf)} AND ad_id IN ${adIds}
-             AND minute >= toDateTime(${secondsOf(Math.min(...minutes))}, 'UTC') AND minute <= toDateTime(${secondsOf(Math.max(...minutes))}, 'UTC')
+             AND ${minuteWithin(range)} AND ${isVisible(range)}
            ORDER BY at LIMIT ${restatementsRead}
-         ) ORDER BY t ${settingsOf(restatementsRead, timeoutMs)}`,
+         ) AS restated
+         LEFT JOIN (
+           SELECT minute AS m, at AS t, job, read_until AS until FROM recounted_minute FINAL WHERE ${minuteWithin(range)}
+         ) AS recounted USING (m, t, job)
+         ORDER BY t ${settingsOf(restatementsRead, timeoutMs, { join_use_nulls: 0 })}`,
       );
     },
   };

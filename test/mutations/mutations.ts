@@ -734,6 +734,20 @@ export const mutations: readonly Mutation[] = [
     integration: 'test/integration/clickhouse/rollup.test.ts',
   },
   {
+    name: 'trail-of-a-recount-that-read-less',
+    bug: 'a trail says that a late click was counted by a recount that had not read it',
+    file: 'query-api/answers/click-trail.ts',
+    edits: [['return (read_until[partition] ?? 0) > offset;', 'return at >= appended_at;']],
+    integration: 'test/integration/clickhouse/late-clicks.test.ts',
+  },
+  {
+    name: 'trail-of-what-nobody-sees',
+    bug: 'a trail says restated while the counts are still those of before',
+    file: 'query-api/store/click-copies.ts',
+    edits: [['isVisible(range)}', 'sql`1`}']],
+    integration: 'test/integration/clickhouse/late-clicks.test.ts',
+  },
+  {
     name: 'log-behind-corruption-read',
     bug: 'a log is read on behind a record that is none of its contract',
     file: 'infra/kafka/follow-log.ts',

@@ -7,9 +7,11 @@ import { notJudged } from '../../../aggregator/ad-minute.ts';
 import { changeOf } from '../../../aggregator/replay/cell-change.ts';
 import { migrate, statementsOf } from '../../../infra/migrate.ts';
 import { type Click, formatLine } from '../../../ingest/click.ts';
+import { trailOf } from '../../../query-api/answers/click-trail.ts';
 import { createUncountedCheck } from '../../../query-api/jobs/conservation/uncounted-clicks.ts';
 import { createRestater } from '../../../query-api/jobs/recount/apply-changes.ts';
 import { runRecount } from '../../../query-api/jobs/recount/recount-job.ts';
+import { createAuditQueries } from '../../../query-api/store/click-copies.ts';
 import { newJob } from '../../../query-api/store/jobs/job.ts';
 import { createRecountQueries } from '../../../query-api/store/jobs/recount-rows.ts';
 import { createLateClicks } from '../../../query-api/store/late-clicks.ts';
@@ -124,6 +126,39 @@ describe('late clicks', () => {
       'SELECT sum(clicks) AS n FROM ad_minute FINAL SETTINGS output_format_json_quote_64bit_integers=0',
     );
     expect(row).toEqual({ n: 1 });
+  });
+
+  it('have a trail that names the recount that has read them, once it is visible, and no other', async () => {
+    const [one, other] = [late('a', { eventId: 'one' }), late('a', { eventId: 'other' })];
+    await comeTooLate([one], 50);
+    // It came while the recount was reading, and before its counts held.
+    await comeTooLate([other], 60);
+    const audit = createAuditQueries(engine.clickhouse, { timeoutMs: 10_000 });
+    const outcomes = async () =>
+      await Promise.all(
+        ['one', 'other'].map(async eventId => {
+          const [raw, aside] = [await audit.rawClicks(eventId), await audit.quarantinedLines(eventId)];
+          const copies = trailOf(raw.rows, aside.rows, await audit.restatements(['a'], [start]), () => 2);
+          return copies.map(({ outcome, job }) => [outcome, job]);
+        }),
+      );
+    const restater = createRestater({ job: 'j', reason: 'late', readUntil: new Map([[2, 55]]), now: () => now });
+    const cell = {
+      minute: start / 1_000,
+      ad_id: 'a',
+      country: 'KR',
+      partition: 2,
+      clicks: 1,
+      duplicates: 0,
+      ...notJudged,
+    };
+    const change = changeOf(cell, []);
+    restater.stage(change ? [change] : [], [start]);
+    const said = restater.take();
+    await logInto(engine.clickhouse).jobLog.write(said.filter(({ kind }) => kind === 'restatement'));
+    expect(await outcomes()).toEqual([[['quarantined', null]], [['quarantined', null]]]);
+    await logInto(engine.clickhouse).jobLog.write(said);
+    expect(await outcomes()).toEqual([[['restated', 'j']], [['quarantined', null]]]);
   });
 
   it('wait whatever is said of jobs: done, cancelled, gone', async () => {
