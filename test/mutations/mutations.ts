@@ -3963,7 +3963,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a page of another site may begin a sign-in, and so end one that is under way',
     file: 'query-api/routes/session/oidc-sign-in.ts',
     unit: 'test/unit/query-api/keys/oidc-sign-in.test.ts',
-    edits: [['    requireOwnPage(raw);\n', '']],
+    edits: [['    requireOwnPage(raw, () => signedInWith(request, deps).key);\n', '']],
   },
   {
     name: 'oidc-leads-anywhere',
@@ -4844,6 +4844,13 @@ export const mutations: readonly Mutation[] = [
     file: 'ingest/links/link-address.ts',
     unit: 'test/unit/ingest/links/link-route.test.ts',
     edits: [["path.replaceAll('%', '%25')", 'path']],
+  },
+  {
+    name: 'applied-without-rules',
+    bug: 'the dashboard applies a replay by named rules without them: what was confirmed is not what is restated',
+    file: 'query-api/dashboard/parts/applied-replay.js',
+    unit: 'test/unit/query-api/dashboard/diff-text.test.ts',
+    edits: [['apply: true, rules: effect.rules }', 'apply: true }']],
   },
 ];
 

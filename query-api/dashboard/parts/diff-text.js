@@ -3,8 +3,12 @@ import { counted, number, signed } from '../format.js';
 
 /** @import { Replay } from '../api-types.ts' */
 
-/** @param {Pick<Replay['diff'], 'cells' | 'before' | 'after' | 'invalid_before' | 'invalid_after'>} diff */
-export function diffText({ cells, before, after, invalid_before, invalid_after }) {
+/** @param {Pick<Replay, 'diff' | 'rules_effect'>} job */
+export function diffText({ diff, rules_effect: effect }) {
+  // By named rules very many counts may differ. Only the sums of the effect have all of them.
+  const { cells, before, after, invalid_before, invalid_after } = effect
+    ? { ...effect, before: effect.clicks_before, after: effect.clicks_after }
+    : diff;
   const clicks = `${number(before)} → ${number(after)} clicks (${signed(after - before)})`;
   const [netBefore, netAfter] = [before - invalid_before, after - invalid_after];
   const net =

@@ -6,6 +6,7 @@ import { h } from '../dom.js';
 import { number, timeElement } from '../format.js';
 import { every } from '../poll.js';
 import { may } from '../session.js';
+import { requestToApply } from './applied-replay.js';
 import { createCard } from './card.js';
 import { diffText } from './diff-text.js';
 import { lacking } from './lacking.js';
@@ -90,8 +91,8 @@ function outcomeOf(job) {
   if (job.state === 'cancelled') return h('p', { class: 'notice' }, 'The recount was cancelled before its end.');
   const { cells, rows, next_cursor } = job.diff;
   if (cells === 0) return h('p', { class: 'notice' }, 'Nothing differs: the counts agree with the raw clicks.');
-  const sum = diffText(job.diff);
-  const canApply = job.state === 'done' && !job.apply;
+  const sum = diffText(job);
+  const request = requestToApply(job);
   return h(
     'div',
     {},
@@ -100,11 +101,11 @@ function outcomeOf(job) {
       { class: 'notice' },
       h('b', {}, sum),
       job.apply && h('span', { class: 'tag warn' }, 'applied'),
-      canApply &&
+      request &&
         may('operate') &&
-        h('button', { type: 'button', class: 'main', onclick: () => confirmApply(job, sum) }, 'Apply…'),
+        h('button', { type: 'button', class: 'main', onclick: () => confirmApply(request, sum) }, 'Apply…'),
     ),
-    canApply && lacking('operate', 'Applying this needs'),
+    request && lacking('operate', 'Applying this needs'),
     tableOf('What differs', diffColumns, rows),
     next_cursor !== null &&
       h(
@@ -127,15 +128,19 @@ const diffColumns = [
   { head: 'Net after', isNumber: true, value: row => row.after - row.invalid_after },
 ];
 
-/** Asks for a confirmation, because the change affects what advertisers pay. @param {Replay} job @param {string} sum */
-function confirmApply(job, sum) {
+/**
+ * Asks for a confirmation, because the change affects what advertisers pay.
+ * @param {NonNullable<ReturnType<typeof requestToApply>>} request
+ * @param {string} sum
+ */
+function confirmApply(request, sum) {
   const failed = h('div', {});
   /** @type {HTMLDialogElement} */
   const dialog = h(
     'dialog',
     { 'aria-labelledby': 'confirm-title', onclose: () => dialog.remove() },
     h('h2', { id: 'confirm-title' }, 'Restate final counts?'),
-    h('p', {}, `${sum}. `, timeElement(job.from), ' to ', timeElement(job.to), '.'),
+    h('p', {}, `${sum}. `, timeElement(request.from), ' to ', timeElement(request.to), '.'),
     h(
       'p',
       { class: 'muted' },
@@ -151,7 +156,7 @@ function confirmApply(job, sum) {
   );
   async function apply() {
     try {
-      const started = await post('/v1/replays', { from: job.from, to: job.to, apply: true });
+      const started = await post('/v1/replays', request);
       dialog.close();
       go({ job: started.id });
     } catch (error) {
