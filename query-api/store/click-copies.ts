@@ -3,7 +3,7 @@
 import { Type } from 'typebox';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
-import { noSql, sql, statement } from '../../infra/clickhouse/sql.ts';
+import { noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import { minuteMs } from '../time/time-range.ts';
 import { placeAndReason } from './quarantine.ts';
 import { type RowOf, readRows, rowShape } from './sql/read-rows.ts';
@@ -97,25 +97,26 @@ export function createAuditQueries(clickhouse: ClickHouse, { timeoutMs }: { read
     /** Returns the visible restatements of these ads in these minutes (epoch ms), and in no other minutes. */
     async restatements(adIds: readonly string[], minutes: readonly number[]): Promise<Restating[]> {
       if (adIds.length === 0) return [];
-      const range = { from: Math.min(...minutes), to: Math.max(...minutes) + minuteMs };
-      return await readRows(
-        clickhouse,
-        Restating,
-        statement`SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, job, before, after,
-           toUnixTimestamp64Milli(t) AS at, until AS read_until
-         FROM (
-           SELECT minute AS m, ad_id, country, job, before, after, at AS t FROM restatement FINAL
-           WHERE toUnixTimestamp(minute) IN ${minutes.map(secondsOf)} AND ad_id IN ${adIds}
-             AND ${minuteWithin(range)} AND ${isVisible(range)}
-           ORDER BY at LIMIT ${restatementsRead}
-         ) AS restated
-         LEFT JOIN (
-           SELECT minute AS m, at AS t, job, read_until AS until FROM recounted_minute FINAL WHERE ${minuteWithin(range)}
-         ) AS recounted USING (m, t, job)
-         ORDER BY t ${settingsOf(restatementsRead, timeoutMs, { join_use_nulls: 0 })}`,
-      );
+      const settings = settingsOf(restatementsRead, timeoutMs, { join_use_nulls: 0 });
+      return await readRows(clickhouse, Restating, statement`${restatingRows(adIds, minutes)} ${settings}`);
     },
   };
+}
+
+function restatingRows(adIds: readonly string[], minutes: readonly number[]): Sql {
+  const range = { from: Math.min(...minutes), to: Math.max(...minutes) + minuteMs };
+  return sql`SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, job, before, after,
+       toUnixTimestamp64Milli(t) AS at, until AS read_until
+     FROM (
+       SELECT minute AS m, ad_id, country, job, before, after, at AS t FROM restatement FINAL
+       WHERE toUnixTimestamp(minute) IN ${minutes.map(secondsOf)} AND ad_id IN ${adIds}
+         AND ${minuteWithin(range)} AND ${isVisible(range)}
+       ORDER BY at LIMIT ${restatementsRead}
+     ) AS restated
+     LEFT JOIN (
+       SELECT minute AS m, at AS t, job, read_until AS until FROM recounted_minute FINAL WHERE ${minuteWithin(range)}
+     ) AS recounted USING (m, t, job)
+     ORDER BY t`;
 }
 
 function secondsOf(ms: number): number {
