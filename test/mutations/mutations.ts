@@ -758,7 +758,7 @@ export const mutations: readonly Mutation[] = [
     name: 'silent-consumer-kept',
     bug: 'a consumer that gets nothing any more is waited for: new rules and keys never come to this process',
     file: 'infra/kafka/follow-log.ts',
-    edits: [['reading.position.isSilentAt(offset)', '!reading.position.isEndKnown']],
+    edits: [['reading.position.isSilentAt(now.end)', '!reading.position.isEndKnown']],
     unit: 'test/unit/infra/kafka/follow-log.test.ts',
   },
   {
