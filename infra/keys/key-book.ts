@@ -2,15 +2,17 @@
  * Holds the API keys that one process knows, as the changes of topic `keys` make them (key-record.ts). It is pure and has
  * no clock.
  *
- * The order of changes, and their repetition, does not matter: a revocation holds whenever it is read, and of the
- * secrets of a key the newest by the time of its change is in force. The one before it is in force until the time that
- * its successor has set; older ones are not, even if an overlap for them has not ended. Of the quotas of a key, the
- * newest by the time of their change hold, all together.
+ * The repetition of changes does not matter, and their order only between those that cannot both hold: a revocation holds
+ * whenever it is read, and of the secrets and of the quotas of a key the newest by the time of their change. Which of two
+ * keys with ads in common is made, and which of two rotations of the same secret holds, is decided by the order of the log
+ * (key-claims.ts, key-rotations.ts). Who has written the other one asks for its fate, and does not show its secret.
  */
 import { Corrupt } from '../errors.ts';
 import type { LogRecord } from '../kafka/record-batch.ts';
 import type { OwnQuotas } from '../quotas/quotas.ts';
+import { KeyClaims, mostKeys, type VoidKey } from './key-claims.ts';
 import { type KeyChange, keyChangeOf } from './key-record.ts';
+import { KeyRotations } from './key-rotations.ts';
 import { type Tenant, tenantOf } from './tenant.ts';
 
 export interface Secret {
@@ -38,31 +40,60 @@ export interface Key {
   readonly secrets: readonly Secret[];
 }
 
-/** The most keys that can be made, including those that have ended, because all of them are kept. */
-export const mostKeys = 10_000;
 /** A topic with more keys is considered damaged, because no process makes so many. */
 const mostKeysRead = 2 * mostKeys;
+
+/** What has become of a change: it holds, or it is void because of another one that was written first. */
+export type Fate = 'holds' | VoidKey | { readonly why: 'rotated' };
 
 export class KeyBook {
   readonly #found = new Map<string, Found>();
   readonly #keys = new Map<string, Key>();
+  readonly #claims = new KeyClaims();
 
   /** @throws Corrupt, and then what the book says must not be used any more */
   take(record: LogRecord): void {
     const change = keyChangeOf(record);
-    const found = this.#found.get(change.id) ?? { secrets: [] };
+    const found = this.#found.get(change.id) ?? {};
     this.#found.set(change.id, found);
     if (this.#found.size > mostKeysRead) throw new Corrupt(`topic keys holds more than ${mostKeysRead} keys`);
-    if (change.kind === 'revoked') {
-      if (found.revoked === undefined || change.at < found.revoked.at) found.revoked = change;
-    } else if (change.kind === 'limited') {
-      if (found.limited === undefined || isNewer(change, found.limited)) found.limited = change;
-    } else {
-      if (change.kind === 'created') found.created ??= change;
-      addSecret(found.secrets, change);
+    this.#take(change, found);
+    this.#put(change.id);
+  }
+
+  #take(change: KeyChange, found: Found): void {
+    switch (change.kind) {
+      case 'created':
+        found.created ??= change;
+        this.#claims.created(change);
+        return;
+      case 'rotated':
+        found.rotations ??= new KeyRotations();
+        found.rotations.take(change);
+        return;
+      case 'limited':
+        if (found.limited === undefined || isNewer(change, found.limited)) found.limited = change;
+        return;
+      case 'revoked':
+        if (found.revoked === undefined || change.at < found.revoked.at) found.revoked = change;
+        for (const other of this.#claims.revoked(change)) this.#put(other);
     }
-    const key = keyOf(change.id, found);
-    if (key) this.#keys.set(change.id, key);
+  }
+
+  /** A key that has changed is another object, by which those know it who remember it. */
+  #put(id: string): void {
+    const key = keyOf(id, this.#found.get(id) ?? {});
+    if (key && this.#claims.voidOf(id) === undefined) this.#keys.set(id, key);
+    else this.#keys.delete(id);
+  }
+
+  /** Undefined: it was not read yet. */
+  fateOf(change: Change<'created'> | Change<'rotated'>): Fate | undefined {
+    const found = this.#found.get(change.id);
+    if (change.kind === 'created')
+      return found?.created === undefined ? undefined : (this.#claims.voidOf(change.id) ?? 'holds');
+    const isVoid = found?.rotations?.isVoid(change);
+    return isVoid === undefined ? undefined : isVoid ? { why: 'rotated' } : 'holds';
   }
 
   get(id: string): Key | undefined {
@@ -98,36 +129,19 @@ interface Found {
   created?: Change<'created'>;
   limited?: Change<'limited'>;
   revoked?: Change<'revoked'>;
-  /** The two newest changes that brought a secret, the newest first. */
-  readonly secrets: (Change<'created'> | Change<'rotated'>)[];
+  rotations?: KeyRotations;
 }
-
-function addSecret(secrets: Found['secrets'], change: Change<'created'> | Change<'rotated'>): void {
-  if (secrets.some(known => nameOf(known) === nameOf(change))) return;
-  secrets.push(change);
-  secrets.sort((a, b) => orderOf(b) - orderOf(a) || (nameOf(a) > nameOf(b) ? -1 : 1));
-  secrets.splice(secretsInForce);
-}
-
-const secretsInForce = 2;
 
 const noQuotas: OwnQuotas = {};
-
-/** A rotation comes after the creation, whatever the clocks of those who wrote them said. */
-function orderOf(change: Change<'created'> | Change<'rotated'>): number {
-  return change.kind === 'created' ? Number.NEGATIVE_INFINITY : change.at;
-}
-
-function nameOf(change: Change<'created'> | Change<'rotated'>): string {
-  return change.kind === 'created' ? '' : change.change;
-}
+const noRotations = new KeyRotations();
 
 function isNewer(change: Change<'limited'>, known: Change<'limited'>): boolean {
   return change.at > known.at || (change.at === known.at && change.change > known.change);
 }
 
-function keyOf(id: string, { created, limited, revoked, secrets }: Found): Key | undefined {
+function keyOf(id: string, { created, limited, revoked, rotations = noRotations }: Found): Key | undefined {
   if (created === undefined) return undefined;
+  const secrets = rotations.secrets(created);
   const [newest] = secrets;
   return {
     id,

@@ -5,16 +5,21 @@
  * one would undo the other: a rotation that was decided before a revocation would bring the key back. Each change has a
  * record key of its own, so compaction removes none, and the topic is also the record of who changed what. A key is
  * what all of its changes make of it together (key-book.ts), in whatever order and however often they are read. So a
- * topic that is copied, restored or replayed does not make a revoked key valid again.
+ * topic that is copied, restored or replayed does not make a revoked key valid again. The order decides only between
+ * changes that cannot both hold, because several processes have written them at once: the later one is void.
  *
  * | record | format | key | value |
  * | --- | --- | --- | --- |
  * | created | 1 | `<id>` | `{"id","label","scopes","ad_id_prefix"?,"expires_at"?,"secret_sha256","session_key"?,"at","by","from"?}` |
  * | created with further limits | 2 | `<id>` | the same with `"quotas"?`, with `"origins"?` of a public key, and with `"tenant"?:{"id","ad_id_prefixes"}` in place of `"ad_id_prefix"` |
  * | created for one region | 3 | `<id>` | the same with `"region"` |
-| rotated: another secret | 1 | `<id>\|<change>` | `{"id","change","secret_sha256","session_key"?,"previous_until","at","by","from"?}` |
+ * | rotated: another secret | 1 | `<id>\|<change>` | `{"id","change","replaces"?,"secret_sha256","session_key"?,"previous_until","void"?,"at","by","from"?}` |
  * | limited: other quotas | 1 | `<id>\|<change>` | `{"id","change","quotas","at","by","from"?}` |
- * | revoked: for good | 1 | `<id>\|revoked` | `{"id","at","by","from"?}` |
+ * | revoked: for good | 1 | `<id>\|<change>` | `{"id","change"?,"void"?,"at","by","from"?}` |
+ *
+ * `replaces` is the `change` of the secret that is replaced, or `created`. `void` marks what never held: of a key it is a
+ * revocation, which older releases understand, and of a rotation the same record once more, which they ignore, and which
+ * replaces the first one when the topic is compacted. Revocations of older releases have the record key `<id>|revoked`.
  *
  * Times are epoch ms. `by` is the id of the key with which it was done, or `operator at the broker`; `from` is the
  * client's address. Of the secret there is only SHA-256, in hex, and the public key that checks sessions which were
@@ -66,8 +71,10 @@ const CreatedValue = Type.Object({
   ...who,
 });
 const LimitedValue = Type.Object({ id, change: id, quotas: OwnQuotasSchema, ...who });
-const RotatedValue = Type.Object({ id, change: id, ...secret, previous_until: time, ...who });
-const RevokedValue = Type.Object({ id, ...who });
+const isVoid = { void: Type.Optional(Type.Literal(true)) };
+const replaces = Type.Optional(Type.String({ minLength: 1 }));
+const RotatedValue = Type.Object({ id, change: id, replaces, ...secret, previous_until: time, ...isVoid, ...who });
+const RevokedValue = Type.Object({ id, change: Type.Optional(id), ...isVoid, ...who });
 
 const values = { created: CreatedValue, rotated: RotatedValue, limited: LimitedValue, revoked: RevokedValue } as const;
 

@@ -16,11 +16,11 @@ import { beginProgram } from '../program.ts';
 import { type OwnQuotas, quotaNames } from '../quotas/quotas.ts';
 import { type Names, names as namesOf } from '../topics.ts';
 import { tenantsIn } from './key-book.ts';
-import { followKeys } from './key-follower.ts';
-import { openKeyLog } from './key-log.ts';
+import { type FollowedKeys, followKeys } from './key-follower.ts';
+import { type KeyLog, openKeyLog } from './key-log.ts';
 import { adsIn, quotasWith } from './key-options.ts';
 import { operatorAtBroker } from './key-record.ts';
-import { type BrokenKeyRule, brokenKeyRule, createdKey, type WantedKey } from './new-key.ts';
+import { type BrokenKeyRule, brokenKeyRule, createdKey, type MadeKey, voidMark, type WantedKey } from './new-key.ts';
 import { scopeNames } from './scopes.ts';
 import type { Tenant } from './tenant.ts';
 
@@ -49,6 +49,7 @@ const optionOf = {
 } as const satisfies Record<BrokenKeyRule['field'], string>;
 
 const readWithinMs = 30_000;
+const doer = { by: operatorAtBroker };
 const settings = Type.Object({ ...KafkaConfig.properties, LOG_LEVEL: ProcessConfig.properties.LOG_LEVEL });
 let action = '';
 // Containers set it for all programs, and logs go where the key goes.
@@ -85,12 +86,16 @@ try {
   const kafka = createKafka(config, 'keys', log);
   const names = namesOf(config.TOPIC_PREFIX);
   await partitionCount(kafka, names.topic('keys'));
-  if (wanted.tenant) requireRules(wanted, now, await tenantsAt(kafka, names));
-  const { text, change } = createdKey(wanted, { by: operatorAtBroker }, now);
+  // Only keys of tenants can be void because of others.
+  await using keys = wanted.tenant && (await keysAt(kafka, names));
+  if (keys) requireRules(wanted, now, tenantsIn(keys.book.list(), now));
+  const made = createdKey(wanted, doer, now);
+  const { text, change } = made;
   await using auditLog = openAuditLog(kafka, names);
   await auditLog.append(createdAtBroker(wanted, change.id, now));
   await using keyLog = openKeyLog(kafka, names);
   await keyLog.append(change);
+  if (keys) await requireMade(made, keys, keyLog);
   process.stderr.write(`API key ${change.id} (${wanted.scopes.join(', ')}); it is shown only now:\n`);
   process.stdout.write(`${text}\n`);
 } catch (error) {
@@ -103,13 +108,24 @@ function requireRules(wanted: WantedKey, now: number, tenants: readonly Tenant[]
   if (broken) throw new ConfigError(brokenRule(optionOf[broken.field], broken.value, broken.rule, broken.advice));
 }
 
-/** Those that have a key in force, so that no ad gets two owners. */
-async function tenantsAt(kafka: KafkaClient, names: Names): Promise<Tenant[]> {
-  await using keys = followKeys({ kafka, names, log });
+/** All that there are, so that no ad gets two owners. @throws ConfigError */
+async function keysAt(kafka: KafkaClient, names: Names): Promise<FollowedKeys> {
+  const keys = followKeys({ kafka, names, log });
   await keys.ready(AbortSignal.timeout(readWithinMs));
   const refusal = keys.refusal();
-  if (refusal !== undefined) throw new ConfigError(`topic keys was not read within ${readWithinMs} ms: ${refusal}`);
-  return tenantsIn(keys.book.list(), Date.now());
+  if (refusal === undefined) return keys;
+  await keys[Symbol.asyncDispose]();
+  throw new ConfigError(`topic keys was not read within ${readWithinMs} ms: ${refusal}`);
+}
+
+/** Somebody may have made another key in the same moment, and then the order of the log decides. @throws ConfigError */
+async function requireMade(made: MadeKey, keys: FollowedKeys, keyLog: KeyLog): Promise<void> {
+  await keys.readToEnd();
+  const fate = keys.book.fateOf(made.change);
+  if (fate === 'holds') return;
+  await keyLog.append(voidMark(made, doer, Date.now()));
+  const other = fate?.why === 'ads' ? `: a key for tenant ${fate.other} with ${fate.prefix} came first` : '';
+  throw new ConfigError(`no key was made, because somebody has made another one in the same moment${other}`);
 }
 
 /** The key is not made unless this is in the audit log. */

@@ -2,6 +2,7 @@
 import { brokenQuotaRule, type OwnQuotas } from '../quotas/quotas.ts';
 import type { Key } from './key-book.ts';
 import type { KeyChange } from './key-record.ts';
+import { firstSecret } from './key-rotations.ts';
 import { mintKeyId, mintKeyText, parseKeyText } from './key-text.ts';
 import { isOriginPattern, maxOrigins, originRule } from './origins.ts';
 import { regionPattern, regionRule } from './region.ts';
@@ -171,7 +172,7 @@ function brokenPrefix(adIdPrefix: string): BrokenKeyRule | undefined {
 export interface MadeKey {
   /** Is shown once. */
   readonly text: string;
-  readonly change: KeyChange;
+  readonly change: KeyChange & { readonly kind: 'created' | 'rotated' };
 }
 
 /** The rules must hold. */
@@ -210,6 +211,7 @@ export function rotatedKey(key: Key, overlapMs: number, doer: Doer, now: number)
       kind: 'rotated',
       id: key.id,
       change: mintKeyId(),
+      replaces: key.rotated?.change ?? firstSecret,
       ...storedOf(text),
       previous_until,
       at,
@@ -222,6 +224,16 @@ export function rotatedKey(key: Key, overlapMs: number, doer: Doer, now: number)
 export function limitedKey(key: Key, quotas: OwnQuotas, doer: Doer, now: number): KeyChange & { kind: 'limited' } {
   const at = Math.max(now, (key.limited?.at ?? 0) + 1);
   return { kind: 'limited', id: key.id, change: mintKeyId(), quotas, at, ...doer };
+}
+
+/** A key that has ended for good. */
+export function revokedKey(id: string, doer: Doer, now: number): KeyChange & { kind: 'revoked' } {
+  return { kind: 'revoked', id, change: mintKeyId(), at: now, ...doer };
+}
+
+/** The mark of a change that is void (key-book.ts). It holds in whatever order the log is read. */
+export function voidMark({ change }: MadeKey, doer: Doer, now: number): KeyChange {
+  return change.kind === 'rotated' ? { ...change, void: true } : { ...revokedKey(change.id, doer, now), void: true };
 }
 
 function kindOf(scopes: readonly string[]): 'secret' | 'public' {

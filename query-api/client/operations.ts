@@ -172,7 +172,7 @@ export interface Operations {
           | undefined;
         /** the key is good only where processes are in this region (`REGION`); everywhere else it is refused (403 `wrong_region`) */
         readonly region?: string | undefined;
-        /** only with scopes `ingest`, `read` and `read:personal`: the key may post only clicks of ads of this tenant, and everything that is asked with it is answered as if there were no other ads. No ad may belong to two tenants */
+        /** only with scopes `ingest`, `read` and `read:personal`: the key may post only clicks of ads of this tenant, and everything that is asked with it is answered as if there were no other ads. No ad may belong to two tenants: a key is refused (400), also if another one is made in the same moment (409 `ads_taken`) */
         readonly tenant?:
           | {
               /** names whose ads these are */ readonly id: string;

@@ -199,6 +199,56 @@ describe('a key', () => {
   });
 });
 
+describe('what several query APIs are asked for at once', () => {
+  const send = async (service: Service, path: string, body: object) => {
+    const headers = { 'content-type': 'application/json', ...bearer(admin) };
+    const answer = await fetch(`${service.url}${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
+    return { status: answer.status, body: (await answer.json()) as Record<string, string> };
+  };
+
+  it('is one key for each ad, and one rotation for each secret, whose overlap holds', async () => {
+    await using other = await startService(...queryMain, env);
+    await other.ready();
+    await eventually('the other knows the keys', async () => (await statusOf(admin, '/v1/status', other)) === 200);
+    const apis = [queryApi, other, queryApi, other];
+    for (let round = 0; round < 6; round++) {
+      const prefixes = [`race${round}-`, `race${round}-`, `race${round}-sub`, `race${round}`];
+      const answers = await Promise.all(
+        prefixes.map((prefix, i) => {
+          const tenant = { id: `r${round}t${i}`, ad_id_prefixes: [prefix] };
+          return send(apis[i] ?? queryApi, '/v1/keys', { label: `race ${round}`, scopes: ['ingest', 'read'], tenant });
+        }),
+      );
+      const made = answers.filter(({ status }) => status === 200);
+      for (const { body } of answers) if (body['api_key'] !== undefined) shown.push(body['api_key']);
+      expect(answers.map(({ status }) => status).filter(status => ![200, 400, 409].includes(status))).toEqual([]);
+      expect(made).toHaveLength(1);
+      const text = made[0]?.body['api_key'] ?? '';
+      await eventually('both know it', async () => {
+        const known = [queryApi, other].map(service => statusOf(text, '/v1/ads', service));
+        return (await Promise.all(known)).every(status => status === 200);
+      });
+      for (const service of [queryApi, other]) {
+        const listed = await fetch(`${service.url}/v1/keys?limit=200`, { headers: bearer(admin) });
+        const { keys } = (await listed.json()) as { keys: { id: string; label: string }[] };
+        expect(keys.filter(({ label }) => label === `race ${round}`).map(({ id }) => id)).toEqual([idOf(text)]);
+      }
+      const rotations = await Promise.all(
+        apis.map(service => send(service, `/v1/keys/${idOf(text)}/rotate`, { overlap_s: 600 })),
+      );
+      const rotated = rotations.filter(({ status }) => status === 200).map(({ body }) => body['api_key'] ?? '');
+      shown.push(...rotated);
+      expect(rotations.map(({ status }) => status).sort()).toEqual([200, 409, 409, 409]);
+      await eventually('both know the new secret', async () => {
+        const known = [queryApi, other].map(service => statusOf(rotated[0], '/v1/ads', service));
+        return (await Promise.all(known)).every(status => status === 200);
+      });
+      for (const service of [queryApi, other]) expect(await statusOf(text, '/v1/ads', service)).toBe(200);
+    }
+    logs.push(other.logs());
+  });
+});
+
 describe('a key that is made at the broker', () => {
   const acme = [
     'create',

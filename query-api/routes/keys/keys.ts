@@ -22,7 +22,7 @@ import { KeySchema, RegionField, ShownOnceSchema, shownKey, TenantFields } from 
 import { createKeyChanges, type KeyChangesDeps } from './key-changes.ts';
 
 export interface KeyRoutesDeps {
-  readonly keyBook: Pick<KeyBook, 'get' | 'list' | 'size'>;
+  readonly keyBook: Pick<KeyBook, 'get' | 'list' | 'size' | 'fateOf'>;
   readonly readKeysToEnd: KeyChangesDeps['readToEnd'];
   readonly appendKeyChange: KeyChangesDeps['append'];
   readonly clients: Pick<Clients, 'of'>;
@@ -169,7 +169,7 @@ const createSchema = {
       tenant: Type.Optional({
         ...TenantFields,
         description:
-          'only with scopes `ingest`, `read` and `read:personal`: the key may post only clicks of ads of this tenant, and everything that is asked with it is answered as if there were no other ads. No ad may belong to two tenants',
+          'only with scopes `ingest`, `read` and `read:personal`: the key may post only clicks of ads of this tenant, and everything that is asked with it is answered as if there were no other ads. No ad may belong to two tenants: a key is refused (400), also if another one is made in the same moment (409 `ads_taken`)',
         examples: [{ id: 'acme', ad_id_prefixes: ['acme-'] }],
       }),
     },
@@ -183,7 +183,7 @@ const rotateSchema = {
   operationId: 'rotateKey',
   summary: 'Give a key another secret; the present one stays valid for a while',
   description:
-    'At most two secrets of a key are valid. While the previous one is still valid, the key can be rotated again only with `overlap_s` 0, which ends all former secrets at once. Do this when a key has leaked.',
+    'At most two secrets of a key are valid. While the previous one is still valid, the key can be rotated again only with `overlap_s` 0, which ends all former secrets at once. Do this when a key has leaked. If somebody else rotates the key in the same moment, one of the two gets 409 (`rotated_meanwhile`) and no secret.',
   params: IdParams,
   body: Type.Object(
     {
