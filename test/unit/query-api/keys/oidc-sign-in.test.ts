@@ -327,6 +327,20 @@ describe('a sign-in', () => {
     }
   });
 
+  it.each(['/v1/session/oidc', '/v1/status'])(
+    'is in the audit log, with whose session it was, where a page of another site asks for %s',
+    async url => {
+      const { signIn, get, audit, finance } = await setUp();
+      const cookie = sessionIn(await signIn('ann'));
+      const before = audit.written.length;
+      expect((await get(url, { ...fromProvider, cookie })).json()).toMatchObject({ status: 403, code: 'cross_site' });
+      const [entry, ...others] = audit.written.slice(before);
+      expect(entry).toMatchObject({ kind: 'refused', action: `GET ${url}`, by: idOf(finance) });
+      expect(entry?.subject).toMatch(/./);
+      expect(others).toEqual([]);
+    },
+  );
+
   it('counts how it has ended', async () => {
     const { signIn } = await setUp();
     const count = async (outcome: string) => {
