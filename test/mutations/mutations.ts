@@ -470,6 +470,20 @@ export const mutations: readonly Mutation[] = [
     integration: 'test/integration/clickhouse/same-ids.test.ts',
   },
   {
+    name: 'trail-of-a-recount-that-read-less',
+    bug: 'a trail says that a late click was counted by a recount that had not read it',
+    file: 'query-api/answers/click-trail.ts',
+    edits: [['return (read_until[partition] ?? 0) > offset;', 'return at >= appended_at;']],
+    integration: 'test/integration/clickhouse/late-clicks.test.ts',
+  },
+  {
+    name: 'trail-of-what-nobody-sees',
+    bug: 'a trail says restated while the counts are still those of before',
+    file: 'query-api/store/click-copies.ts',
+    edits: [['isVisible(range)}', 'sql`1`}']],
+    integration: 'test/integration/clickhouse/late-clicks.test.ts',
+  },
+  {
     name: 'trail-without-ad',
     bug: "the trail calls a click of one ad the duplicate of another ad's",
     file: 'query-api/answers/click-trail.ts',
@@ -715,37 +729,6 @@ export const mutations: readonly Mutation[] = [
     file: 'infra/quotas/quota-members.ts',
     edits: [['((startedAlone ?? startsWhole) || isLongAlone())', '(startedAlone ?? startsWhole)']],
     integration: 'test/integration/quotas.test.ts',
-  },
-  {
-    name: 'half-a-restatement-rolled-up',
-    bug: 'a block is worked out when one of the rows of a split ad is restated: its sums are wrong, and stay so',
-    file: 'query-api/store/rollup/roll-up.ts',
-    edits: [
-      ['each.partition AS in_partition, max(revision)', '0 AS in_partition, max(revision)'],
-      [
-        'partition AS in_partition, bitShiftRight(version, 48) AS applied',
-        '0 AS in_partition, max(bitShiftRight(version, 48)) AS applied',
-      ],
-      [
-        ') AS stated USING (minute, ad_id, country, in_partition)',
-        'GROUP BY minute, ad_id, country ) AS stated USING (minute, ad_id, country, in_partition)',
-      ],
-    ],
-    integration: 'test/integration/clickhouse/rollup.test.ts',
-  },
-  {
-    name: 'trail-of-a-recount-that-read-less',
-    bug: 'a trail says that a late click was counted by a recount that had not read it',
-    file: 'query-api/answers/click-trail.ts',
-    edits: [['return (read_until[partition] ?? 0) > offset;', 'return at >= appended_at;']],
-    integration: 'test/integration/clickhouse/late-clicks.test.ts',
-  },
-  {
-    name: 'trail-of-what-nobody-sees',
-    bug: 'a trail says restated while the counts are still those of before',
-    file: 'query-api/store/click-copies.ts',
-    edits: [['isVisible(range)}', 'sql`1`}']],
-    integration: 'test/integration/clickhouse/late-clicks.test.ts',
   },
   {
     name: 'log-behind-corruption-read',
@@ -1646,6 +1629,23 @@ export const mutations: readonly Mutation[] = [
     file: 'infra/http.ts',
     edits: [['  keepCompiledCode();\n', '']],
     unit: 'test/processes/command-starts.test.ts',
+  },
+  {
+    name: 'half-a-restatement-rolled-up',
+    bug: 'a block is worked out when one of the rows of a split ad is restated: its sums are wrong, and stay so',
+    file: 'query-api/store/rollup/roll-up.ts',
+    edits: [
+      ['each.partition AS in_partition, max(revision)', '0 AS in_partition, max(revision)'],
+      [
+        'partition AS in_partition, bitShiftRight(version, 48) AS applied',
+        '0 AS in_partition, max(bitShiftRight(version, 48)) AS applied',
+      ],
+      [
+        ') AS stated USING (minute, ad_id, country, in_partition)',
+        'GROUP BY minute, ad_id, country ) AS stated USING (minute, ad_id, country, in_partition)',
+      ],
+    ],
+    integration: 'test/integration/clickhouse/rollup.test.ts',
   },
   {
     name: 'restated-taken-for-empty',

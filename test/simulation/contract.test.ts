@@ -1,19 +1,13 @@
 /** The contract of broker and store, kept by the fakes of the simulation. */
+
+import { brokerInRealTime } from './broker-in-real-time.ts';
 import { describeBroker, describeStore } from './contract.ts';
 import { directNetwork } from './direct-network.ts';
-import { FakeBroker } from './fake-broker.ts';
-import { fakeKafka } from './fake-kafka.ts';
 import { FakeStore, fakeClickHouse } from './fake-store.ts';
-import { SeededRandom } from './seeded-random.ts';
 
 describeBroker('the fake broker', async () => {
-  const broker = new FakeBroker({
-    now: () => Date.now(),
-    appendTime: () => Date.now(),
-    later: effect => void setTimeout(effect, 3),
-    random: new SeededRandom(1),
-  });
-  return { kafka: fakeKafka(broker, directNetwork), [Symbol.asyncDispose]: async () => undefined };
+  const { kafka } = brokerInRealTime();
+  return { kafka, [Symbol.asyncDispose]: async () => undefined };
 });
 
 describeStore('the fake store', async () => {

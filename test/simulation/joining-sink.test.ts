@@ -7,21 +7,15 @@ import { loadConfig } from '../../infra/config.ts';
 import { createLog } from '../../infra/log.ts';
 import { names as namesOf } from '../../infra/topics.ts';
 import { noErasures } from '../support/no-erasures.ts';
+import { brokerInRealTime } from './broker-in-real-time.ts';
 import { directNetwork } from './direct-network.ts';
-import { FakeBroker } from './fake-broker.ts';
 import { fakeKafka, type Operation } from './fake-kafka.ts';
 import { FakeStore, fakeClickHouse } from './fake-store.ts';
-import { SeededRandom } from './seeded-random.ts';
 
 /** The brokers let the first group be joined, and answer the second one when `others` says so. */
 function sink() {
   const names = namesOf('');
-  const broker = new FakeBroker({
-    now: () => Date.now(),
-    appendTime: () => Date.now(),
-    later: effect => void setTimeout(effect, 3),
-    random: new SeededRandom(1),
-  });
+  const { broker } = brokerInRealTime();
   for (const topic of ['clicks', 'aggregates', 'quarantine'] as const) broker.createTopic(names.topic(topic), 1);
   for (const topic of ['job-results', 'job-requests', 'seals', 'filters', 'write-offs', 'audit'] as const)
     broker.createTopic(names.topic(topic), 1);

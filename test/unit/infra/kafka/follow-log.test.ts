@@ -11,10 +11,7 @@ import { LogPosition } from '../../../../infra/kafka/log-position.ts';
 import { createProducer } from '../../../../infra/kafka/producer.ts';
 import { createLog } from '../../../../infra/log.ts';
 import { names } from '../../../../infra/topics.ts';
-import { directNetwork } from '../../../simulation/direct-network.ts';
-import { FakeBroker } from '../../../simulation/fake-broker.ts';
-import { fakeKafka } from '../../../simulation/fake-kafka.ts';
-import { SeededRandom } from '../../../simulation/seeded-random.ts';
+import { brokerInRealTime } from '../../../simulation/broker-in-real-time.ts';
 import { eventually } from '../../../support/wait.ts';
 
 const topic = names('').topic('keys');
@@ -90,13 +87,7 @@ describe('a log that is followed', () => {
 
   const values: string[] = [];
   const brokerWith = async (...appended: readonly string[]) => {
-    const broker = new FakeBroker({
-      now: () => Date.now(),
-      appendTime: () => Date.now(),
-      later: effect => void setTimeout(effect, 3),
-      random: new SeededRandom(1),
-    });
-    const kafka = fakeKafka(broker, directNetwork);
+    const { kafka } = brokerInRealTime();
     await ensureTopics(kafka, names(''), 1);
     await append(kafka, ...appended);
     values.length = 0;

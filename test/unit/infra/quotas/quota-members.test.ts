@@ -5,21 +5,12 @@ import { createProducer } from '../../../../infra/kafka/producer.ts';
 import { createLog } from '../../../../infra/log.ts';
 import { joinQuotaMembers } from '../../../../infra/quotas/quota-members.ts';
 import { names as namesOf } from '../../../../infra/topics.ts';
-import { directNetwork } from '../../../simulation/direct-network.ts';
-import { FakeBroker } from '../../../simulation/fake-broker.ts';
-import { fakeKafka } from '../../../simulation/fake-kafka.ts';
-import { SeededRandom } from '../../../simulation/seeded-random.ts';
+import { brokerInRealTime } from '../../../simulation/broker-in-real-time.ts';
 
 const names = namesOf('');
 
 it('starts with an even share of the members that it knows where a newer release has written a record', async () => {
-  const broker = new FakeBroker({
-    now: () => Date.now(),
-    appendTime: () => Date.now(),
-    later: effect => void setTimeout(effect, 3),
-    random: new SeededRandom(1),
-  });
-  const kafka = fakeKafka(broker, directNetwork);
+  const { kafka } = brokerInRealTime();
   await ensureTopics(kafka, names, 1);
   await using producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
   await producer.send(names.topic('quota-members'), [

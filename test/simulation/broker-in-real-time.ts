@@ -1,0 +1,16 @@
+/** The simulation's broker for a test without a simulated world: on the real clock, and without faults of its network. */
+import type { KafkaClient } from '../../infra/kafka/client.ts';
+import { directNetwork } from './direct-network.ts';
+import { FakeBroker } from './fake-broker.ts';
+import { fakeKafka } from './fake-kafka.ts';
+import { SeededRandom } from './seeded-random.ts';
+
+export function brokerInRealTime(): { readonly broker: FakeBroker; readonly kafka: KafkaClient } {
+  const broker = new FakeBroker({
+    now: () => Date.now(),
+    appendTime: () => Date.now(),
+    later: effect => void setTimeout(effect, 3),
+    random: new SeededRandom(1),
+  });
+  return { broker, kafka: fakeKafka(broker, directNetwork) };
+}
