@@ -39,8 +39,8 @@ export function joinQuotaMembers({ kafka, names, log, role, startsWhole }: Quota
   const member = randomUUID();
   const shares = new MemberShares(member);
   const clock = () => performance.now();
-  let startedAlone: boolean | undefined;
-  let aloneSinceMs: number | undefined;
+  /** Undefined while there are others, or may be. */
+  let aloneSinceMs = startsWhole ? always : undefined;
   let isSettled = false;
   const settled = () => {
     isSettled ||= shares.isSettled(clock());
@@ -53,23 +53,22 @@ export function joinQuotaMembers({ kafka, names, log, role, startsWhole }: Quota
     // A beat says who was alive at its time.
     expires: true,
     onBatch({ records }) {
+      const hadJoined = shares.hasJoined;
       for (const record of records) {
         const beat = beatOf(record);
         if (beat.role === role) shares.take(beat, beat.appendedAt, clock());
       }
-      if (shares.hasJoined) startedAlone ??= shares.size === 1;
-      aloneSinceMs = shares.size > 1 ? undefined : (aloneSinceMs ?? clock());
+      const isAtStart = shares.hasJoined && !hadJoined;
+      aloneSinceMs = shares.size > 1 ? undefined : isAtStart ? always : (aloneSinceMs ?? clock());
       members.set(shares.size);
     },
   });
   const beats = keepBeating({ kafka, names, log, role, member, clock });
   const isUnread = () => follower.corrupt !== undefined || (shares.hasJoined && shares.isCutOff(clock()));
   const cutOff = setInterval(() => isCutOff.set(Number(isUnread())), 1_000).unref();
-  /** Whatever a member that has ended may have given out is over by then. */
-  const isLongAlone = () => aloneSinceMs !== undefined && clock() - aloneSinceMs > aloneAfterMs;
   return {
     shareOf: key => ((startsWhole || follower.corrupt) && !settled() ? 1 / shares.size : shares.shareOf(key, clock())),
-    isAlone: () => shares.size === 1 && ((startedAlone ?? startsWhole) || isLongAlone()),
+    isAlone: () => aloneSinceMs !== undefined && clock() - aloneSinceMs > aloneAfterMs,
     tells: beats.tells,
     async ready(stop) {
       while (!stop.aborted && !settled() && follower.corrupt === undefined) await pause(50, stop);
@@ -123,6 +122,8 @@ function keepBeating({ kafka, names, log, role, member, clock }: Beating) {
 }
 
 const leaveMs = 2_000;
+/** Nobody else was there when this process began, so nobody has given out anything. */
+const always = Number.NEGATIVE_INFINITY;
 /** Until others know that a member has ended, and have settled. */
 const aloneAfterMs = shareTerms.aliveMs + shareTerms.settleMs;
 

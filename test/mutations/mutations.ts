@@ -727,7 +727,7 @@ export const mutations: readonly Mutation[] = [
     name: 'never-alone-again',
     bug: 'a process that was started beside one that had been killed never gives a new key its burst',
     file: 'infra/quotas/quota-members.ts',
-    edits: [['((startedAlone ?? startsWhole) || isLongAlone())', '(startedAlone ?? startsWhole)']],
+    edits: [['(aloneSinceMs ?? clock())', 'aloneSinceMs']],
     integration: 'test/integration/quotas.test.ts',
   },
   {
