@@ -143,16 +143,25 @@ function readReport(report: string): Report {
   }
 }
 
-/** The tests of a file that did not pass, and the file itself where it could not be run. */
+/** The tests of a file that did not pass, and the file itself where it could not be run or set up. */
 function failuresIn({ name, status, message, assertionResults }: Report['testResults'][number]): string[] {
   const file = relative(root, name);
   const failed = assertionResults.filter(test => test.status !== 'passed');
-  if (failed.length === 0 && status === 'failed') return [`${file}: ${firstLine(message)}`];
-  return failed.map(test => `${file} > ${test.fullName}: ${firstLine(test.failureMessages?.[0] ?? test.status)}`);
+  const isFailed = failed.some(test => test.status === 'failed');
+  return [
+    // What a set-up says ends with the log of the process that did not start, whose last lines say why.
+    ...(status === 'failed' && !isFailed ? [`${file}: ${endsOf(message)}`] : []),
+    ...failed.map(test => `${file} > ${test.fullName}: ${firstLine(test.failureMessages?.[0] ?? test.status)}`),
+  ];
 }
 
 function firstLine(text: string): string {
   return stripVTControlCharacters(text).trimStart().split('\n', 1)[0]!.slice(0, 300);
+}
+
+function endsOf(text: string): string {
+  const line = stripVTControlCharacters(text).trim().replaceAll(/\s+/g, ' ');
+  return line.length <= 1_500 ? line : `${line.slice(0, 300)} … ${line.slice(-1_200)}`;
 }
 
 async function run(

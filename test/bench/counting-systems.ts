@@ -10,9 +10,9 @@ import { openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../infra/config.ts';
 import { type ClickHouseServer, startClickHouse } from '../../infra/embedded/clickhouse.ts';
 import type { ServerSettings } from '../../infra/embedded/clickhouse-files.ts';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';
 import { createTables } from '../support/clickhouse.ts';
+import { quietPort } from '../support/quiet-port.ts';
 import { startService } from '../support/service.ts';
 import { type Backlog, caughtUp, forgetGroup } from './backlog.ts';
 import { engineCellsSql, type Ids, kafkaEngineTables } from './kafka-engine-tables.ts';
@@ -159,7 +159,7 @@ export async function startOurs(backlog: Backlog, { partitions }: Workload): Pro
 
 async function openServer(more: ServerSettings = {}) {
   const dataDir = mkdtempSync(join(tmpdir(), 'bench-kafka-engine-'));
-  const ports = { httpPort: await freePort(), tcpPort: await freePort() };
+  const ports = { httpPort: await quietPort(), tcpPort: await quietPort() };
   const run = () => startClickHouse({ dataDir, memoryMb, ...ports, settings: ours => ({ ...ours, ...more }) });
   let server: ClickHouseServer = await run();
   const clickhouse = openClickHouse(loadConfig(ClickHouseConfig, { ...server.env }), { readers: 2 });

@@ -11,8 +11,8 @@ import { parseArgs } from 'node:util';
 import { openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../infra/config.ts';
 import { type ClickHouseEnv, startClickHouse } from '../../infra/embedded/clickhouse.ts';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { createTables } from '../support/clickhouse.ts';
+import { quietPort } from '../support/quiet-port.ts';
 import { startService } from '../support/service.ts';
 import { type Backlog, caughtUp, forgetGroup, openBacklog } from './backlog.ts';
 import { type BenchRow, median, rowOf, tell } from './bench-row.ts';
@@ -110,8 +110,8 @@ async function measure(): Promise<Run> {
   using _ = { [Symbol.dispose]: () => rmSync(dataDir, { recursive: true, force: true }) };
   await using server = await startClickHouse({
     ...{ dataDir, memoryMb: 8_192 },
-    httpPort: await freePort(),
-    tcpPort: await freePort(),
+    httpPort: await quietPort(),
+    tcpPort: await quietPort(),
   });
   await createTables({ ...server.env });
   await using service = await startService('aggregator/sink/main.ts', 'SINK_PORT', {

@@ -1,11 +1,11 @@
 /** Signing in to the dashboard with an identity provider, in a real browser. For it the provider is another site. */
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { keysInMemory } from '../support/api-keys.ts';
 import { openBrowser } from '../support/browser.ts';
 import { startDashboard } from '../support/dashboard-server.ts';
 import { mailOf, startIdentityProvider, type TestIdentityProvider } from '../support/identity-provider.ts';
+import { quietPort } from '../support/quiet-port.ts';
 import { type Visitor, visit } from '../support/visitor.ts';
 
 const stack = new AsyncDisposableStack();
@@ -20,7 +20,7 @@ let visitor: Visitor | undefined;
 beforeAll(async () => {
   browser = await openBrowser();
   stack.defer(() => browser.close());
-  const port = await freePort();
+  const port = await quietPort();
   url = `http://127.0.0.1:${port}`;
   provider = stack.use(
     await startIdentityProvider(url, { ann: { groups: ['finance'] }, 'visitor-4711': { groups: ['visitors'] } }),

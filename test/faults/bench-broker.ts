@@ -4,7 +4,7 @@ import { type Broker, startBroker } from '../../infra/embedded/broker.ts';
 import { ensureBrokerJars } from '../../infra/embedded/broker-jars.ts';
 import { findJava } from '../../infra/embedded/java.ts';
 import { createLog } from '../../infra/log.ts';
-import { quietPort } from './quiet-port.ts';
+import { quietPort } from '../support/quiet-port.ts';
 import { openReplyCutter, type ReplyCutter } from './tcp-proxy.ts';
 
 export interface BenchBroker extends AsyncDisposable {

@@ -1,6 +1,6 @@
 /** The ClickHouse server under a fault bench: on the same ports and directory for all its lives. */
 import { type ClickHouseEnv, type ClickHouseServer, startClickHouse } from '../../infra/embedded/clickhouse.ts';
-import { quietPort } from './quiet-port.ts';
+import { quietPort } from '../support/quiet-port.ts';
 
 export interface Database extends AsyncDisposable {
   readonly env: ClickHouseEnv;

@@ -3,7 +3,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AdMinuteRow, adMinuteRowOf, type Progress, type QuarantineRow } from '../../aggregator/ad-minute.ts';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { ensureTopics, openAdmin } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createProducer } from '../../infra/kafka/producer.ts';
@@ -12,6 +11,7 @@ import { names as namesOf } from '../../infra/topics.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { clickStream, recordsOf } from '../support/click-stream.ts';
 import { click } from '../support/clicks.ts';
+import { quietPort } from '../support/quiet-port.ts';
 import { readCommitted } from '../support/read-committed.ts';
 import { type Service, startService } from '../support/service.ts';
 import { eventually } from '../support/wait.ts';
@@ -131,7 +131,7 @@ async function load(
 
 describe('aggregator on a real broker', () => {
   it('counts on at once after kill -9 where its successor takes the same port, long before its session expires', async () => {
-    const port = String(await freePort());
+    const port = String(await quietPort());
     await using pipeline = await openPipeline({
       AGGREGATOR_SESSION_TIMEOUT_MS: '300000',
       AGGREGATOR_PORT: port,

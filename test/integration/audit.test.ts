@@ -3,7 +3,6 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createLog } from '../../infra/log.ts';
@@ -12,6 +11,7 @@ import { adclicks } from '../support/adclicks.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createTables, startTestClickHouse, type TestClickHouse } from '../support/clickhouse.ts';
 import { signInAtProvider, startIdentityProvider } from '../support/identity-provider.ts';
+import { quietPort } from '../support/quiet-port.ts';
 import { planted, type Service, startService } from '../support/service.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -154,7 +154,7 @@ describe('what was done', () => {
   });
 
   it('names the person whom an identity provider has signed in, for as long as the key of the group is in force', async () => {
-    const port = await freePort();
+    const port = await quietPort();
     const publicUrl = `http://127.0.0.1:${port}`;
     await using provider = await startIdentityProvider(publicUrl, { ann: { groups: ['operators'] } });
     const wanted = { label: 'role: operators', scopes: ['admin'] };

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { messageOf } from '../../infra/errors.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createProducer } from '../../infra/kafka/producer.ts';
 import { createLog } from '../../infra/log.ts';
 import { adclicks, type Ended } from '../support/adclicks.ts';
 import { startTestPipeline, type TestPipeline } from '../support/pipeline.ts';
+import { quietPort } from '../support/quiet-port.ts';
 import { eventually } from '../support/wait.ts';
 
 const minuteMs = 60_000;
@@ -271,7 +271,7 @@ describe('adclicks', () => {
   });
 
   it('says in one line what is wrong, and ends with a code that tells it', async () => {
-    const nowhere = `http://127.0.0.1:${await freePort()}`;
+    const nowhere = `http://127.0.0.1:${await quietPort()}`;
     const away = await run('status', '--url', nowhere);
     expect(away).toEqual({
       code: 1,

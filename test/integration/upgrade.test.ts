@@ -9,7 +9,6 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, KafkaConfig, loadConfig } from '../../infra/config.ts';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createProducer } from '../../infra/kafka/producer.ts';
@@ -22,6 +21,7 @@ import { type ClickStream, clickStream } from '../support/click-stream.ts';
 import { startTestClickHouse, type TestClickHouse } from '../support/clickhouse.ts';
 import { click } from '../support/clicks.ts';
 import { openPreviousRelease, previousRelease, type Release } from '../support/previous-release.ts';
+import { quietPort } from '../support/quiet-port.ts';
 import { scrape } from '../support/scrape.ts';
 import { type Service, startService } from '../support/service.ts';
 import { eventually } from '../support/wait.ts';
@@ -84,7 +84,7 @@ async function openPipeline(prefix: string) {
       const [latest, portKey] = programs[program];
       const main = version === 'before' ? (before[program] ?? latest) : latest;
       const { directory, options } = versions[version];
-      const port = String(await freePort());
+      const port = String(await quietPort());
       const service = stack.use(
         await startService(join(directory, main), portKey, { ...env, ...options, [portKey]: port }),
       );

@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { SinkConfig } from '../../aggregator/config.ts';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { release } from '../../infra/release.ts';
 import { commands } from '../../infra/server/commands.ts';
 import { optionOf } from '../../infra/settings-options.ts';
+import { quietPort } from '../support/quiet-port.ts';
 import { planted } from '../support/service.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -141,7 +141,7 @@ it.each([
   ['this Node', []],
   ['an older one', [asOlder]],
 ])('passes signals on to the command, and its exit code back, on %s', async (_, node) => {
-  const port = await freePort();
+  const port = await quietPort();
   const { child, said, ended } = started(launcher, ['sink', '--sink-port', `${port}`], node, {
     KAFKA_BROKERS: '127.0.0.1:1',
     CLICKHOUSE_URL: 'http://127.0.0.1:1',

@@ -4,9 +4,9 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { startService as startSupervised } from '../../infra/embedded/service.ts';
 import { ask, isRefusal, type Outcome } from '../support/http-client.ts';
+import { quietPort } from '../support/quiet-port.ts';
 import { type Service, startService } from '../support/service.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -140,7 +140,7 @@ describe('a process that was told to stop', () => {
   });
 
   it('drains also when it is told again, where it has a supervisor', async () => {
-    const port = await freePort();
+    const port = await quietPort();
     const lines: string[] = [];
     const program = join(import.meta.dirname, '../support/slow-server.ts');
     const env = { ...process.env, PORT: `${port}`, DRAIN_DELAY_MS: '0' };

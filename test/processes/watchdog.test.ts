@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { startService } from '../../infra/embedded/service.ts';
 import { createSupervisor, type Supervisor } from '../../infra/embedded/supervisor.ts';
+import { quietPort } from '../support/quiet-port.ts';
 import { startService as startAlone } from '../support/service.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -85,7 +85,7 @@ describe('the supervisor', () => {
     const log = pino({ level: 'warn' }, { write: line => void lines.push(line) });
     supervisor = createSupervisor(log, stop.signal, silenceMs);
     const child = async (name: string, extra: NodeJS.ProcessEnv) => {
-      const port = await freePort();
+      const port = await quietPort();
       const url = `http://127.0.0.1:${port}`;
       const childEnv = { ...process.env, ...limit, DRAIN_DELAY_MS: '0', PORT: `${port}`, ...extra };
       const start = async () => {

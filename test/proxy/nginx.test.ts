@@ -11,7 +11,6 @@ import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createLog } from '../../infra/log.ts';
@@ -19,6 +18,7 @@ import { names } from '../../infra/topics.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { certificates } from '../support/certificates.ts';
 import { createTables, startTestClickHouse, type TestClickHouse } from '../support/clickhouse.ts';
+import { quietPort } from '../support/quiet-port.ts';
 import { type Service, startService } from '../support/service.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -51,7 +51,7 @@ function changed(text: string, changes: Readonly<Record<string, string>>): strin
 beforeAll(async () => {
   broker = await startTestBroker();
   clickHouse = await startTestClickHouse();
-  const [ingestOps, queryOps] = [await freePort(), await freePort()];
+  const [ingestOps, queryOps] = [await quietPort(), await quietPort()];
   const env = {
     ...{ KAFKA_BROKERS: broker.brokers, ...clickHouse.env, ALLOWED_HOSTS: host },
     ...{ INGEST_TRUST_PROXY: '127.0.0.1', QUERY_API_TRUST_PROXY: '127.0.0.1' },
@@ -67,7 +67,7 @@ beforeAll(async () => {
     await eventually('it is ready', async () => {
       return (await fetch(`http://127.0.0.1:${ops}/readyz`).catch(() => undefined))?.status === 200;
     });
-  [port, healthPort] = [await freePort(), await freePort()];
+  [port, healthPort] = [await quietPort(), await quietPort()];
   mkdirSync(join(folder, 'temp'));
   const config = changed(readFileSync(file, 'utf8'), {
     '/etc/adclicks/tls/cert.pem': own.certFile,

@@ -11,12 +11,12 @@ import { ensureClassArchive } from '../../infra/embedded/broker-classes.ts';
 import { type BrokerSettings, brokerFiles, serverSettings, writeSettings } from '../../infra/embedded/broker-files.ts';
 import { ensureBrokerJars } from '../../infra/embedded/broker-jars.ts';
 import { findJava } from '../../infra/embedded/java.ts';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { createLog } from '../../infra/log.ts';
 import { hasKafkaImage, startBrokerContainer } from './broker-container.ts';
 import { endWithUs } from './ends-with-us.ts';
 import { copyFormattedStorage } from './formatted-storage.ts';
 import { type SharedBroker, sharedJvm } from './many-brokers.ts';
+import { quietPort } from './quiet-port.ts';
 
 /** Disposing of it ends the broker and removes its data. */
 export interface TestBroker extends AsyncDisposable {
@@ -43,7 +43,7 @@ export interface TestBrokerOptions {
 
 /** `more` are settings beside ours, as a benchmark's peers want them. */
 export async function startTestBroker(more: BrokerSettings = {}, options: TestBrokerOptions = {}): Promise<TestBroker> {
-  const port = await freePort();
+  const port = await quietPort();
   const inContainer = await hasKafkaImage();
   const startShared = options.ownProcess ? undefined : sharedJvm();
   const kind = inContainer ? 'container' : startShared === undefined ? 'embedded' : 'in the JVM of all';
@@ -61,7 +61,7 @@ async function startInShared(
   const files = brokerFiles(dataDir);
   await copyFormattedStorage(dataDir, await ensureBrokerJars({ onFetch: console.log }));
   const start = async () => {
-    const ours = serverSettings({ host, port, controllerPort: await freePort() }, files.logs);
+    const ours = serverSettings({ host, port, controllerPort: await quietPort() }, files.logs);
     writeSettings(files.serverProperties, { ...ours, ...more });
     return await startShared(files.serverProperties);
   };

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { type ClickHouse, openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../infra/config.ts';
 import { type ClickHouseServer, startClickHouse } from '../../infra/embedded/clickhouse.ts';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { inMemory } from './clickhouse.ts';
+import { quietPort } from './quiet-port.ts';
 
 export interface ClickHouseNode extends AsyncDisposable {
   /** `host:port`, as topologies name it. */
@@ -40,7 +40,7 @@ export interface NodeOptions {
 
 export async function startClickHouseNode(options: NodeOptions = {}): Promise<ClickHouseNode> {
   const { dataDir = mkdtempSync(join(tmpdir(), 'test-node-')), memoryMb = 2_048 } = options;
-  const [httpPort, tcpPort] = options.ports ?? [await freePort(), await freePort()];
+  const [httpPort, tcpPort] = options.ports ?? [await quietPort(), await quietPort()];
   const launch = () =>
     startClickHouse({
       ...{ dataDir, httpPort, tcpPort, memoryMb, ofStatements: inMemory },

@@ -11,9 +11,9 @@ import { GenericContainer, Wait } from 'testcontainers';
 import { openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../infra/config.ts';
 import { startClickHouse } from '../../infra/embedded/clickhouse.ts';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { createLog } from '../../infra/log.ts';
 import { migrate } from '../../infra/migrate.ts';
+import { quietPort } from './quiet-port.ts';
 
 export interface TestClickHouse extends AsyncDisposable {
   /** For the processes that use it. */
@@ -47,8 +47,8 @@ async function startEmbedded(): Promise<TestClickHouse> {
   const dataDir = mkdtempSync(join(tmpdir(), 'test-clickhouse-'));
   const server = await startClickHouse({
     ...{ dataDir, memoryMb: 4_096, ofStatements: inMemory },
-    httpPort: await freePort(),
-    tcpPort: await freePort(),
+    httpPort: await quietPort(),
+    tcpPort: await quietPort(),
   });
   return {
     env: { ...server.env },

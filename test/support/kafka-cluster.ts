@@ -17,9 +17,9 @@ import { ensureBrokerJars } from '../../infra/embedded/broker-jars.ts';
 import { mintClusterId } from '../../infra/embedded/broker-storage.ts';
 import { findJava } from '../../infra/embedded/java.ts';
 import { createLog } from '../../infra/log.ts';
-import { quietPort } from '../faults/quiet-port.ts';
 import { type ClusterBroker, clusterBroker, type Door } from './cluster-broker.ts';
 import { type ClusterControl, openClusterControl } from './cluster-control.ts';
+import { quietPort } from './quiet-port.ts';
 import { openTcpLink, type TcpLink } from './tcp-link.ts';
 import { eventually } from './wait.ts';
 

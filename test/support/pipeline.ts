@@ -1,12 +1,12 @@
 /** The whole pipeline for one test file, on a real broker and a real ClickHouse: ingest, aggregator, sink, query API and job runner as processes. */
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createLog } from '../../infra/log.ts';
 import { names } from '../../infra/topics.ts';
 import { startTestBroker, type TestBroker, type TestBrokerOptions } from './broker.ts';
 import { createTables, startTestClickHouse, type TestClickHouse } from './clickhouse.ts';
+import { quietPort } from './quiet-port.ts';
 import { type Service, startService } from './service.ts';
 
 export const partitions = 4;
@@ -61,11 +61,11 @@ export async function startTestPipeline(
     jobs: ['query-api/jobs/main.ts', 'JOBS_PORT'],
   } as const;
   const ports = {
-    sink: await freePort(),
-    queryApi: await freePort(),
-    aggregator: await freePort(),
-    ingest: await freePort(),
-    jobs: await freePort(),
+    sink: await quietPort(),
+    queryApi: await quietPort(),
+    aggregator: await quietPort(),
+    ingest: await quietPort(),
+    jobs: await quietPort(),
   };
   const start = async (name: keyof typeof mains) => {
     const [main, portKey] = mains[name];

@@ -3,9 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compileCache } from '../../infra/compile-cache.ts';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { stallSignal } from '../../infra/watchdog.ts';
 import { endWithUs } from './ends-with-us.ts';
+import { quietPort } from './quiet-port.ts';
 import { pollPauseMs } from './wait.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -31,7 +31,7 @@ export async function startService(
   portKey: string,
   env: Readonly<Record<string, string>>,
 ): Promise<Service> {
-  const port = Number(env[portKey] ?? (await freePort()));
+  const port = Number(env[portKey] ?? (await quietPort()));
   let log = '';
   const keep = (chunk: Buffer) => {
     log = (log + chunk.toString()).slice(-200_000);

@@ -11,8 +11,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { findJava } from '../../infra/embedded/java.ts';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { endWithUs } from './ends-with-us.ts';
+import { quietPort } from './quiet-port.ts';
 
 export interface ZooKeeper extends AsyncDisposable {
   readonly host: string;
@@ -23,7 +23,7 @@ const host = '127.0.0.1';
 const startTimeoutMs = 60_000;
 
 export async function startZooKeeper(): Promise<ZooKeeper> {
-  const [java, jars, port] = [await findJava(), await zooKeeperJars(), await freePort()];
+  const [java, jars, port] = [await findJava(), await zooKeeperJars(), await quietPort()];
   const home = mkdtempSync(join(tmpdir(), 'test-zookeeper-'));
   const config = join(home, 'zoo.cfg');
   writeFileSync(

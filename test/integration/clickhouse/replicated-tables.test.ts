@@ -13,9 +13,9 @@ import { plainTables, tableEngineOf } from '../../../infra/clickhouse/table-engi
 import { tableStatement } from '../../../infra/clickhouse/table-statements.ts';
 import { ClickHouseConfig, loadConfig } from '../../../infra/config.ts';
 import { startClickHouse } from '../../../infra/embedded/clickhouse.ts';
-import { freePort } from '../../../infra/embedded/ports.ts';
 import { createLog } from '../../../infra/log.ts';
 import { migrate, statementsOf } from '../../../infra/migrate.ts';
+import { quietPort } from '../../support/quiet-port.ts';
 import { startZooKeeper } from '../../support/zookeeper.ts';
 
 const engine = "Replicated('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')";
@@ -39,7 +39,7 @@ beforeAll(async () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'test-replicated-'));
     stack.defer(() => rmSync(dataDir, { recursive: true, force: true }));
     const server = await startClickHouse({
-      ...{ dataDir, memoryMb: 2_048, httpPort: await freePort(), tcpPort: await freePort() },
+      ...{ dataDir, memoryMb: 2_048, httpPort: await quietPort(), tcpPort: await quietPort() },
       settings: ours => ({
         ...ours,
         zookeeper: { node: { host: zooKeeper.host, port: zooKeeper.port } },

@@ -10,13 +10,13 @@ import { KafkaConfig, loadConfig } from '../../../infra/config.ts';
 import { type Broker, type BrokerOptions, startBroker } from '../../../infra/embedded/broker.ts';
 import { ensureBrokerJars } from '../../../infra/embedded/broker-jars.ts';
 import { findJava } from '../../../infra/embedded/java.ts';
-import { freePort } from '../../../infra/embedded/ports.ts';
 import { isAlive } from '../../../infra/embedded/process-identity.ts';
 import { ConfigError } from '../../../infra/errors.ts';
 import { ensureTopics, openAdmin } from '../../../infra/kafka/admin.ts';
 import { createKafka } from '../../../infra/kafka/client.ts';
 import { createProducer } from '../../../infra/kafka/producer.ts';
 import { names } from '../../../infra/topics.ts';
+import { quietPort } from '../../support/quiet-port.ts';
 
 const log = pino({ level: 'silent' });
 
@@ -30,7 +30,7 @@ describe('the embedded broker', () => {
   });
   beforeEach(async () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'broker-test-'));
-    options = { dataDir, host: '127.0.0.1', port: await freePort(), heapMb: 256, jars, java, log };
+    options = { dataDir, host: '127.0.0.1', port: await quietPort(), heapMb: 256, jars, java, log };
   });
   afterEach(() => rmSync(options.dataDir, { recursive: true, force: true }));
 

@@ -9,9 +9,9 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { openClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../../infra/config.ts';
 import { type ClickHouseEnv, startClickHouse } from '../../../infra/embedded/clickhouse.ts';
-import { freePort } from '../../../infra/embedded/ports.ts';
 import { isAlive } from '../../../infra/embedded/process-identity.ts';
 import { ConfigError } from '../../../infra/errors.ts';
+import { quietPort } from '../../support/quiet-port.ts';
 import { eventually } from '../../support/wait.ts';
 
 const directories: string[] = [];
@@ -26,8 +26,8 @@ afterEach(() => {
 
 const optionsIn = async (dataDir: string) => ({
   ...{ dataDir, memoryMb: 1_024 },
-  httpPort: await freePort(),
-  tcpPort: await freePort(),
+  httpPort: await quietPort(),
+  tcpPort: await quietPort(),
 });
 
 async function ask(env: Pick<ClickHouseEnv, 'CLICKHOUSE_URL'> & Partial<ClickHouseEnv>, sql: string) {

@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { lockDataDir } from '../../../infra/embedded/instance-lock.ts';
-import { freePort } from '../../../infra/embedded/ports.ts';
 import { isAlive } from '../../../infra/embedded/process-identity.ts';
+import { quietPort } from '../../support/quiet-port.ts';
 
 describe('npm start', () => {
   let dataDir: string;
@@ -67,7 +67,7 @@ describe('npm start', () => {
   });
 
   it('is as it was after a kill: what was left is ended, the data is there', async () => {
-    const ports = { INGEST_PORT: `${await freePort()}`, KAFKA_PORT: `${await freePort()}` };
+    const ports = { INGEST_PORT: `${await quietPort()}`, KAFKA_PORT: `${await quietPort()}` };
     const first = start(ports);
     await first.says(/ready in/);
     const broker = pidIn(join(dataDir, 'kafka', 'broker.pid'));
@@ -98,7 +98,7 @@ describe('npm start', () => {
     'CLICKHOUSE_HTTP_PORT',
     'CLICKHOUSE_TCP_PORT',
   ])('names %s when that port is taken', async key => {
-    const port = await freePort();
+    const port = await quietPort();
     const other = createServer().listen(port, '127.0.0.1');
     await once(other, 'listening');
     expect(await outcome(start({ [key]: `${port}` }))).toEqual({
@@ -109,7 +109,7 @@ describe('npm start', () => {
   });
 
   it('names both who ask for the same port', async () => {
-    const port = `${await freePort()}`;
+    const port = `${await quietPort()}`;
     const { code, fatal } = await outcome(start({ INGEST_PORT: port, QUERY_API_PORT: port }));
     expect({ code, fatal }).toEqual({
       code: 78,

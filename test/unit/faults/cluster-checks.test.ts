@@ -1,15 +1,14 @@
 /** That the checks and figures of the cluster's rounds can fail: each finds what was planted, and nothing where all is well. */
 import { connect, createServer, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { freePort } from '../../../infra/embedded/ports.ts';
 import { partitionOf } from '../../../ingest/click.ts';
 import { availabilityOf } from '../../faults/cluster/availability.ts';
 import { countLeaderMoves } from '../../faults/cluster/leader-moves.ts';
 import type { ClusterLedger, Post } from '../../faults/cluster/load.ts';
 import { checkLog, type WholeLog } from '../../faults/cluster/log-checks.ts';
-
 import type { Fate } from '../../faults/ledger.ts';
 import { withSection } from '../../faults/section.ts';
+import { quietPort } from '../../support/quiet-port.ts';
 import { openTcpLink } from '../../support/tcp-link.ts';
 
 const minute = 1_763_800_020;
@@ -131,7 +130,7 @@ describe('leader moves', () => {
 describe('a link', () => {
   it('delivers late, in order, what was sent while it was cut, and what came to it then', async () => {
     const received: string[] = [];
-    const [port, target] = [await freePort(), await freePort()];
+    const [port, target] = [await quietPort(), await quietPort()];
     const server = createServer(socket => socket.on('data', chunk => received.push(`${chunk}`)));
     await new Promise<void>(resolve => server.listen(target, '127.0.0.1', resolve));
     await using link = await openTcpLink(port, target);

@@ -2,11 +2,11 @@
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { loadConfig, ProcessConfig } from '../../../infra/config.ts';
-import { freePort } from '../../../infra/embedded/ports.ts';
 import { createHttp, type Http, type HttpOptions, listen } from '../../../infra/http.ts';
 import { createClients } from '../../../infra/http-clients.ts';
 import { closeHttp } from '../../../infra/http-drain.ts';
 import { trustedProxies } from '../../../infra/trusted-proxies.ts';
+import { quietPort } from '../../support/quiet-port.ts';
 import { type RawConnection, rawConnection } from '../../support/raw-http.ts';
 import { eventually } from '../../support/wait.ts';
 
@@ -135,7 +135,7 @@ describe('HSTS', () => {
 
 describe('a port for operations', () => {
   it('has health, readiness, metrics and the document, and the other port has them no more', async () => {
-    const operationsPort = await freePort();
+    const operationsPort = await quietPort();
     const url = await start({}, { operationsPort, readiness: { broker: () => Promise.reject(new Error('away')) } });
     const statuses = async (base: string) =>
       await Promise.all(

@@ -1,7 +1,7 @@
 import { connect, createServer, type Socket } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
-import { freePort } from '../../../infra/embedded/ports.ts';
 import { openTcpRelay } from '../../../infra/embedded/tcp-relay.ts';
+import { quietPort } from '../../support/quiet-port.ts';
 
 const stack: AsyncDisposable[] = [];
 afterEach(async () => {
@@ -21,7 +21,7 @@ async function open(serve: (socket: Socket) => void) {
     socket.on('end', () => end('end'));
     serve(socket);
   });
-  const [port, serverPort] = [await freePort(), await freePort()];
+  const [port, serverPort] = [await quietPort(), await quietPort()];
   await new Promise<void>(listening => server.listen(serverPort, '127.0.0.1', listening));
   stack.push({ [Symbol.asyncDispose]: async () => void server.close() });
   stack.push(await openTcpRelay('127.0.0.1', port, serverPort));
@@ -50,8 +50,8 @@ it('tells the server of a client that breaks off in the middle of an answer that
 });
 
 it('lets nobody wait for a server that is not there', async () => {
-  const port = await freePort();
-  stack.push(await openTcpRelay('127.0.0.1', port, await freePort()));
+  const port = await quietPort();
+  stack.push(await openTcpRelay('127.0.0.1', port, await quietPort()));
   const client = connect({ host: '127.0.0.1', port });
   client.resume();
   await new Promise(closed => client.once('close', closed));
