@@ -23,7 +23,7 @@ import { type Step, stepsIn } from '../time/steps.ts';
 import { type AdCursor, countryName } from './ad-counts.ts';
 import type { ClickFilter } from './filters/click-filter.ts';
 import { conditionOf } from './filters/filter-sql.ts';
-import type { AdIds, AdName, AdRank } from './group-counts.ts';
+import { type AdIds, type AdName, type AdRank, mostCountries } from './group-counts.ts';
 import type { ClickKind } from './net-and-gross.ts';
 import { type RowOf, readRow, readRows, rowShape } from './sql/read-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
@@ -161,7 +161,7 @@ export function createRawQueries(clickhouse: ClickHouse, { timeoutMs }: { readon
         RawCountry,
         statement`${groupsBy(keys.country, selection)}
          SELECT key AS country, count, duplicates, users, differs FROM groups
-         ORDER BY ${orderOf(selection)} DESC, country ${settings(maxCountries)}`,
+         ORDER BY ${orderOf(selection)} DESC, country ${settings(mostCountries)}`,
       );
       const countries = rows.filter(({ count }) => count > 0).map(({ differs, ...row }) => row);
       return { differs: Math.max(0, ...rows.map(({ differs }) => differs)), countries };
@@ -175,7 +175,7 @@ export function createRawQueries(clickhouse: ClickHouse, { timeoutMs }: { readon
         ExactUsers,
         statement`${clicksOf(selection, { country: by === 'country', user: true })}
          SELECT ${name} AS name, uniqExactIf(of_user, of_user != '') AS users, count() AS count
-         FROM clicks WHERE hit GROUP BY name ${settings(Math.max(maxCountries, selection.adIds.length))}`,
+         FROM clicks WHERE hit GROUP BY name ${settings(Math.max(mostCountries, selection.adIds.length))}`,
       );
     },
   };
@@ -186,8 +186,6 @@ const keys = { all: sql`''`, ad: sql`ad`, country: sql`of_country` };
 
 /** The limit for one read. A client whose read needs more is advised to ask for less. */
 const maxMemoryBytes = 2 ** 30;
-/** A code has two letters. */
-const maxCountries = 26 * 26;
 
 /** What is read of a click besides its ad and minute. Each of these takes memory. */
 interface Needed {

@@ -86,3 +86,16 @@ it('a list by country has one line for each, from counts and from raw', async ()
     ]);
   }
 });
+
+it('a list by country leaves out none, whatever codes the clicks have', async () => {
+  const letters = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZ'];
+  const codes = letters.flatMap(one => letters.map(two => one + two));
+  await store.insert(
+    codes.map(country => click({ adId: 'all', clickedAt: start + 5_000, country, userId: 'traveller' })),
+  );
+  for (const raw of ['', '&user_id=traveller']) {
+    const { body } = await store.get(`/v1/ads/countries?${range}&ad_id=all${raw}`);
+    const rows = body.countries as { country: string; count: number }[];
+    expect(rows.reduce((sum, { count }) => sum + count, 0)).toBe(codes.length);
+  }
+});
