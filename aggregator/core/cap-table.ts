@@ -50,29 +50,24 @@ export class CapTable {
    */
   placeOf(cell: number, keys: Int32Array, keyAt: number): number {
     if ((this.#size + 1) * 4 === this.#entries.length) this.#grow();
-    const a = keys[keyAt]!;
-    const b = keys[keyAt + 1]!;
-    const c = keys[keyAt + 2]! ^ mixed(cell);
-    const index = this.#index;
+    const slot = this.#slotOf(cell, keys, keyAt);
+    const word = this.#index[slot]!;
+    if (word !== 0) return ((word & this.#numberMask) << 2) + 3;
+    const number = ++this.#size;
+    this.#index[slot] = (keys[keyAt + 1]! & ~this.#numberMask) | number;
     const entries = this.#entries;
-    const numberMask = this.#numberMask;
-    const ofKey = b & ~numberMask;
-    for (let slot = firstSlot(a, this.#slotsPerHash); ; slot = slot + 1 === index.length ? 0 : slot + 1) {
-      const word = index[slot]!;
-      if (word === 0) {
-        const number = ++this.#size;
-        index[slot] = ofKey | number;
-        const at = number << 2;
-        entries[at] = a;
-        entries[at + 1] = b;
-        entries[at + 2] = c;
-        entries[at + 3] = 0;
-        return at + 3;
-      }
-      if ((word & ~numberMask) !== ofKey) continue;
-      const at = (word & numberMask) << 2;
-      if (entries[at] === a && entries[at + 1] === b && entries[at + 2] === c) return at + 3;
-    }
+    const at = number << 2;
+    entries[at] = keys[keyAt]!;
+    entries[at + 1] = keys[keyAt + 1]!;
+    entries[at + 2] = keys[keyAt + 2]! ^ mixed(cell);
+    entries[at + 3] = 0;
+    return at + 3;
+  }
+
+  /** Returns the place of the word of a key that is known, or 0. */
+  find(cell: number, keys: Int32Array, keyAt: number): number {
+    const word = this.#index[this.#slotOf(cell, keys, keyAt)]!;
+    return word === 0 ? 0 : ((word & this.#numberMask) << 2) + 3;
   }
 
   get(place: number): number {
@@ -95,6 +90,24 @@ export class CapTable {
     let sum = 0;
     for (let i = 0; i < count; i++) sum ^= index[firstSlot(keys[i * 3]!, slotsPerHash)]!;
     return sum;
+  }
+
+  /** Returns the slot of a key, or the free slot that it would have. */
+  #slotOf(cell: number, keys: Int32Array, keyAt: number): number {
+    const a = keys[keyAt]!;
+    const b = keys[keyAt + 1]!;
+    const c = keys[keyAt + 2]! ^ mixed(cell);
+    const index = this.#index;
+    const entries = this.#entries;
+    const numberMask = this.#numberMask;
+    const ofKey = b & ~numberMask;
+    for (let slot = firstSlot(a, this.#slotsPerHash); ; slot = slot + 1 === index.length ? 0 : slot + 1) {
+      const word = index[slot]!;
+      if (word === 0) return slot;
+      if ((word & ~numberMask) !== ofKey) continue;
+      const at = (word & numberMask) << 2;
+      if (entries[at] === a && entries[at + 1] === b && entries[at + 2] === c) return slot;
+    }
   }
 
   #grow(): void {

@@ -50,6 +50,11 @@ export class CellTable {
     }
   }
 
+  /** Returns what `hashCell` has given for the cell. */
+  hashOf(cell: number): number {
+    return this.#cells[cell * wordsPerCell + hashWord]! | 0;
+  }
+
   clicksOf(cell: number): number {
     return this.#cells[cell * wordsPerCell + clicksWord]!;
   }
@@ -65,7 +70,7 @@ export class CellTable {
   addClick(cell: number, isLate: boolean): void {
     this.#cells[cell * wordsPerCell + clicksWord]!++;
     if (isLate) this.#cells[cell * wordsPerCell + lateWord]!++;
-    this.#markChanged(cell);
+    this.markChanged(cell);
   }
 
   /** What was kept of the cell by `setNote`, or 0. */
@@ -80,7 +85,15 @@ export class CellTable {
 
   addDuplicate(cell: number): void {
     this.#cells[cell * wordsPerCell + duplicatesWord]!++;
-    this.#markChanged(cell);
+    this.markChanged(cell);
+  }
+
+  /** Its row is to be written. */
+  markChanged(cell: number): void {
+    const bit = 1 << (cell & 31);
+    if ((this.#changed[cell >>> 5]! & bit) !== 0) return;
+    this.#changed[cell >>> 5]! |= bit;
+    this.#changedCount++;
   }
 
   /** Calls `visit` for every changed cell, and marks it as written. */
@@ -117,13 +130,6 @@ export class CellTable {
     for (let i = 0; i < count; i++)
       sum ^= this.#arena.getInt8(cells[slots[hashes[i]! & mask]! * wordsPerCell + adStartWord]!);
     return sum;
-  }
-
-  #markChanged(cell: number): void {
-    const bit = 1 << (cell & 31);
-    if ((this.#changed[cell >>> 5]! & bit) !== 0) return;
-    this.#changed[cell >>> 5]! |= bit;
-    this.#changedCount++;
   }
 
   #isAd(cell: number, b: DataView, start: number, end: number): boolean {

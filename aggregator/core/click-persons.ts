@@ -50,6 +50,12 @@ export class ClickPersons {
     if (this.#hasCaps) this.#addPerson(i, reader, cellHash);
   }
 
+  /** Makes click `i` one of another cell. `difference` is the exclusive or of the hashes of both cells. */
+  moveTo(i: number, difference: number): void {
+    this.persons[3 * i]! ^= difference;
+    this.addresses[3 * i]! ^= difference;
+  }
+
   #enter(minute: number): void {
     const { version, rules } = this.#rulesAt(minute);
     this.#minute = minute;

@@ -245,10 +245,11 @@ export class PartitionAggregator {
     if (ids.add(this.#group.ids, 4 * i)) {
       cells.addClick(cell, end <= this.#watermark.value);
       this.#counted++;
-      if (validity?.judge(cells, cell, persons, i, clickedAt[i]! - start)) this.#invalid++;
+      if (validity?.judge(cells, cell, persons, this.#group.ids, i, clickedAt[i]! - start)) this.#invalid++;
     } else {
       cells.addDuplicate(cell);
       this.#duplicates++;
+      if (validity?.judgeAgain(cells, cell, persons, this.#group.ids, i, clickedAt[i]! - start)) this.#invalid--;
     }
   }
 

@@ -7,8 +7,10 @@
  * smaller one of its cap and of what comes to it, whoever comes first. A click that is `allowed`, and one that is
  * invalid by its facts, uses up nothing.
  *
- * It is told of the first copy of each click alone. So where copies of one click say different things, their order
- * decides by which it is judged: a prefetched link stays invalid when a person clicks it later (README.md, limits).
+ * Copies of one click may have different facts: a program loads a link, and then a person clicks it. A click is as good
+ * as the best of its copies. It has a reason by its facts only if each copy has one, and then the one that applies first.
+ * So the order of copies does not matter for their facts either. Such a click is remembered, and is judged again when a
+ * better copy comes. It stays in the cell of its first copy.
  *
  * A click that was once valid stays valid, so the number of valid clicks of a cell never falls.
  */
@@ -24,10 +26,15 @@ export class WindowValidity {
   #set: RuleSet;
   readonly #visitors: CapTable;
   readonly #addresses: AddressCaps;
+  /**
+   * Clicks that are invalid by their facts, by the first 96 bits of their ids: `cell << reasonBits | reason`, or 0 once
+   * a better copy has come.
+   */
+  readonly #byFacts: CapTable;
   /** Of each cell `wordsPerCell` words: all invalid clicks, those of each reason, and what the caps let through. */
   #counts = new Uint32Array(64 * wordsPerCell);
   #cells = 0;
-  /** The reason that a click has by its facts alone, by these facts: its place in `invalidReasons` plus 1, or 0. */
+  /** The reason that a copy has by its facts alone, by these facts: its place in `invalidReasons` plus 1, or 0. */
   readonly #reasonOf = new Uint8Array(allFacts + 1);
   #stepMs = 0;
 
@@ -35,6 +42,7 @@ export class WindowValidity {
   constructor(set: RuleSet, alike?: WindowValidity) {
     this.#visitors = new CapTable(alike === undefined ? 0 : Math.ceil(1.1 * alike.#visitors.size));
     this.#addresses = new AddressCaps(alike === undefined ? undefined : alike.#addresses);
+    this.#byFacts = new CapTable(alike === undefined ? 0 : Math.ceil(1.1 * alike.#byFacts.size));
     this.#set = set;
     this.begin(set);
   }
@@ -44,12 +52,14 @@ export class WindowValidity {
   }
 
   get byteLength(): number {
-    return this.#visitors.byteLength + this.#addresses.byteLength + this.#counts.byteLength;
+    const tables = this.#visitors.byteLength + this.#addresses.byteLength + this.#byFacts.byteLength;
+    return tables + this.#counts.byteLength;
   }
 
   /** Whether most of the tables is empty, and they are large (spare-tables.ts). */
   get isFarTooLarge(): boolean {
-    return isFarTooLarge(this.#visitors.capacity, this.#visitors.size) || this.#addresses.isFarTooLarge;
+    const tables = [this.#visitors, this.#byFacts];
+    return tables.some(({ capacity, size }) => isFarTooLarge(capacity, size)) || this.#addresses.isFarTooLarge;
   }
 
   /** Forgets all clicks. The next ones are judged by `set`. */
@@ -58,24 +68,57 @@ export class WindowValidity {
     this.#stepMs = set.rules.double_click_seconds * 1_000;
     this.#visitors.clear();
     this.#addresses.clear();
+    this.#byFacts.clear();
     this.#counts.fill(0, 0, this.#cells * wordsPerCell);
     this.#cells = 0;
     for (let bits = 0; bits <= allFacts; bits++) this.#reasonOf[bits] = reasonByFacts(bits, set.rules);
   }
 
   /**
-   * Judges click `i`, which is counted in `cell` of the window's `cells`, and is no duplicate. `intoMinute` is its time
-   * since the begin of the minute, in ms. Returns whether it is invalid.
+   * Judges click `i`, which is counted in `cell` of the window's `cells`, and is no copy of another one. Its id is at
+   * `4 * i` of `ids`. `intoMinute` is its time since the begin of the minute, in ms. Returns whether it is invalid.
    */
-  judge(cells: CellTable, cell: number, clicks: ClickPersons, i: number, intoMinute: number): boolean {
+  judge(cells: CellTable, cell: number, clicks: ClickPersons, ids: Int32Array, i: number, intoMinute: number): boolean {
     const bits = clicks.facts[i]! & allFacts;
-    if ((bits & allowed) !== 0) return false;
-    const reason = this.#reasonOf[bits]! || this.#reasonByCaps(cells, cell, clicks, i, intoMinute);
+    const byFacts = this.#reasonOf[bits]!;
+    if (byFacts !== 0) this.#byFacts.set(this.#byFacts.placeOf(0, ids, 4 * i), (cell << reasonBits) | byFacts);
+    const reason = byFacts || this.#reasonBeyondFacts(bits, cells, cell, clicks, i, intoMinute);
     if (reason === 0) return false;
     const at = this.#cellAt(cell);
     this.#counts[at]!++;
     this.#counts[at + reason]!++;
     return true;
+  }
+
+  /**
+   * Judges a click once more because of its copy `i`, which itself belongs to `cell`. Returns whether the click was
+   * invalid until now, and is valid.
+   */
+  judgeAgain(
+    cells: CellTable,
+    cell: number,
+    clicks: ClickPersons,
+    ids: Int32Array,
+    i: number,
+    intoMinute: number,
+  ): boolean {
+    if (this.#byFacts.size === 0) return false;
+    const place = this.#byFacts.find(0, ids, 4 * i);
+    const known = place === 0 ? 0 : this.#byFacts.get(place);
+    const before = known & reasonMask;
+    const bits = clicks.facts[i]! & allFacts;
+    const byFacts = this.#reasonOf[bits]!;
+    if (byFacts >= before) return false;
+    const counted = known >>> reasonBits;
+    this.#byFacts.set(place, byFacts === 0 ? 0 : (counted << reasonBits) | byFacts);
+    if (counted !== cell) clicks.moveTo(i, cells.hashOf(cell) ^ cells.hashOf(counted));
+    const reason = byFacts || this.#reasonBeyondFacts(bits, cells, counted, clicks, i, intoMinute);
+    const at = this.#cellAt(counted);
+    this.#counts[at + before]!--;
+    cells.markChanged(counted);
+    if (reason === 0) this.#counts[at]!--;
+    else this.#counts[at + reason]!++;
+    return reason === 0;
   }
 
   invalidOf(cell: number): number {
@@ -89,6 +132,17 @@ export class WindowValidity {
 
   prefetch({ persons, addresses }: ClickPersons, count: number): number {
     return this.#visitors.prefetch(persons, count) + this.#addresses.prefetch(addresses, count);
+  }
+
+  #reasonBeyondFacts(
+    bits: number,
+    cells: CellTable,
+    cell: number,
+    clicks: ClickPersons,
+    i: number,
+    intoMinute: number,
+  ): number {
+    return (bits & allowed) !== 0 ? 0 : this.#reasonByCaps(cells, cell, clicks, i, intoMinute);
   }
 
   #reasonByCaps(
@@ -143,6 +197,9 @@ const allowed = facts.allowed.bit;
 const reasons = invalidReasons.length;
 const throughWord = 1 + reasons;
 const wordsPerCell = 2 + reasons;
+/** Enough for all reasons by facts. */
+const reasonBits = 3;
+const reasonMask = (1 << reasonBits) - 1;
 const allFacts = Object.values(facts).reduce((all, { bit }) => all | bit, 0);
 
 const placeOf = (reason: InvalidReason) => invalidReasons.indexOf(reason) + 1;
@@ -163,6 +220,7 @@ const factOf: Partial<Record<InvalidReason, number>> = {
 
 /** Returns the place of the first reason plus 1, or 0. */
 function reasonByFacts(bits: number, rules: ValidityRules): number {
+  if ((bits & allowed) !== 0) return 0;
   return (
     1 +
     invalidReasons.findIndex(reason => {

@@ -24,7 +24,7 @@ export interface Copy {
   readonly outcome: Outcome;
   /** Why it was quarantined, even if a restatement has counted it since. */
   readonly reason: string | null;
-  /** The job that has counted it since. */
+  /** The job that has counted it since. Of a duplicate that came too late: that has judged the click with it. */
   readonly job: string | null;
   /** Letters of what was found out about it (ingest/validity/facts.ts). Null: not known. */
   readonly facts: string | null;
@@ -52,8 +52,11 @@ export function trailOf(
     };
     // The identity of a click: its ad and its id, in its minute.
     const key = `${minute} ${click.ad_id}`;
-    if (counted.has(key)) return { ...place, outcome: 'duplicate', job: null };
-    const job = line ? jobThatCounted(click, minute, line, restated) : null;
+    const ofAd = restated.filter(row => row.minute === minute && row.ad_id === click.ad_id);
+    // A recount may have judged the click anew by a copy that it does not count.
+    if (counted.has(key)) return { ...place, outcome: 'duplicate', job: line ? jobThatRead(line, ofAd) : null };
+    const added = ofAd.filter(row => row.country === click.country && row.after > row.before);
+    const job = line ? jobThatRead(line, added) : null;
     if (line && job === null) return { ...place, outcome: 'quarantined', job };
     counted.add(key);
     return { ...place, outcome: line ? 'restated' : 'counted', job };
@@ -67,17 +70,9 @@ function lineOf({ ad_id, click_id }: RawClick | QuarantinedLine): string {
   return `${ad_id} ${click_id}`;
 }
 
-/** Returns the first restatement that added clicks to its count and had read the line. */
-function jobThatCounted(
-  { ad_id, country }: RawClick,
-  minute: number,
-  line: QuarantinedLine,
-  restated: readonly Restating[],
-): string | null {
-  const after = restated
-    .filter(row => row.minute === minute && row.ad_id === ad_id && row.country === country)
-    .filter(row => row.after > row.before && hasRead(row, line))
-    .sort((a, b) => a.at - b.at);
+/** Returns the first of these restatements that had read the line. */
+function jobThatRead(line: QuarantinedLine, restated: readonly Restating[]): string | null {
+  const after = restated.filter(row => hasRead(row, line)).sort((a, b) => a.at - b.at);
   return after[0]?.job ?? null;
 }
 

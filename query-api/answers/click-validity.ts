@@ -1,12 +1,13 @@
 /**
- * Says of each counted copy of a click whether it is valid: by the version of the rules by which its cell was judged, and
- * by which of these rules. Where that cannot be found out, it says so instead of guessing.
+ * Says of each counted copy of a click whether the click is valid: by the version of the rules by which its cell was
+ * judged, and by which of these rules. Its duplicates count as well: a click is as good as its best copy
+ * (ingest/validity/rules.ts). Where that cannot be found out, it says so instead of guessing.
  */
 
 import type { InvalidReason, ValidityRules } from '../../ingest/validity/rules.ts';
 import type { Cell, CellQueries } from '../store/cell-clicks.ts';
 import type { Copy } from './click-trail.ts';
-import { invalidOf, needsCaps, reasonOfFacts } from './judged-clicks.ts';
+import { invalidLetters, invalidOf, needsCaps, reasonOfFacts } from './judged-clicks.ts';
 
 export interface Validity {
   /** Null: the copy is not counted. */
@@ -47,7 +48,7 @@ export async function validityOf(
   const invalidIn = async (cell: Cell, rules: ValidityRules) => {
     const key = keyOf(cell);
     if (!read.has(key)) {
-      const clicks = read.size < cellsJudged ? await cells.clicks(cell) : undefined;
+      const clicks = read.size < cellsJudged ? await cells.clicks(cell, invalidLetters(rules)) : undefined;
       read.set(key, clicks && invalidOf(clicks, rules));
     }
     return read.get(key);
@@ -59,14 +60,16 @@ export async function validityOf(
     if (version === 0) return { validity: 'valid', invalid_reason: null, rules: 0 };
     const rules = version === undefined ? undefined : rulesOf(version);
     const unknown = { validity: 'unknown', invalid_reason: null, rules: version ?? null } as const;
-    if (rules === undefined || copy.facts === null) return unknown;
+    const said = copies.filter(other => isCopyOf(other, copy)).map(({ facts }) => facts);
+    if (rules === undefined || said.includes(null)) return unknown;
+    const letters = bestOf(said as readonly string[], rules);
     const by = (reason: InvalidReason | undefined): Validity =>
       reason === undefined
         ? { ...unknown, validity: 'valid' }
         : { ...unknown, validity: 'invalid', invalid_reason: reason };
-    const byFacts = reasonOfFacts(copy.facts, rules);
+    const byFacts = reasonOfFacts(letters, rules);
     if (byFacts !== null) return by(byFacts);
-    if (!needsCaps(copy.facts, rules)) return by(undefined);
+    if (!needsCaps(letters, rules)) return by(undefined);
     const invalid = await invalidIn(copy, rules);
     return invalid === undefined ? unknown : by(invalid.get(eventId));
   };
@@ -74,6 +77,19 @@ export async function validityOf(
   const judged: JudgedCopy[] = [];
   for (const copy of copies) judged.push({ ...copy, ...(await judge(copy)) });
   return judged;
+}
+
+/** Whether the click of a counted copy was judged with the other one, too. One that came too late waits for a job. */
+function isCopyOf({ ad_id, minute, reason, job }: Copy, counted: Copy): boolean {
+  return ad_id === counted.ad_id && minute === counted.minute && (reason === null || job !== null);
+}
+
+/** Returns the facts of the first copy that they make valid, or else of the one whose reason applies first. */
+function bestOf(said: readonly string[], rules: ValidityRules): string {
+  const letters = invalidLetters(rules);
+  const badness = (of: string) =>
+    reasonOfFacts(of, rules) === null ? -1 : letters.findIndex(each => of.includes(each));
+  return said.reduce((best, of) => (badness(of) < badness(best) ? of : best));
 }
 
 function isCounted({ outcome }: Copy): boolean {

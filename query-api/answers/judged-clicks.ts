@@ -32,6 +32,11 @@ export function reasonOfFacts(letters: string, rules: ValidityRules): InvalidRea
   return found?.[0] ?? null;
 }
 
+/** Returns the letters of the facts by which rules make a click invalid, in the order in which they apply. */
+export function invalidLetters(rules: ValidityRules): string[] {
+  return factRules.flatMap(([reason, { letter }]) => (rules[reason] ? [letter] : []));
+}
+
 /** In the order in which they apply. */
 const factRules = [
   ['denied', facts.denied],

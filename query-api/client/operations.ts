@@ -887,7 +887,7 @@ export interface Operations {
         readonly outcome: 'counted' | 'duplicate' | 'quarantined' | 'restated';
         /** Why it was quarantined. */
         readonly reason: string | null;
-        /** The job that has counted it since. */
+        /** The job that has counted it since. Of a `duplicate` that came too late: the one that has judged the click with it. */
         readonly job: string | null;
         /** What ingest has found out about it for the rules of invalid traffic. Null: not known. */
         readonly facts: readonly string[] | null;

@@ -4,6 +4,7 @@ import { Type } from 'typebox';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { sql, statement } from '../../infra/clickhouse/sql.ts';
+import { facts } from '../../ingest/validity/facts.ts';
 import { minuteMs } from '../time/time-range.ts';
 import { within } from './ad-counts.ts';
 import { received } from './raw-counts.ts';
@@ -63,25 +64,32 @@ export function createCellQueries(clickhouse: ClickHouse, { timeoutMs }: { reado
 
     /**
      * Returns the clicks of a cell in the order of their time and then their event id, each once, or undefined when
-     * there are more than `cellClicksRead`. What a click says is what its first copy says. The person is the user id, or
-     * without one the user agent, at an address; the user is the person if it has a user id (ingest/validity/rules.ts).
+     * there are more than `cellClicksRead`. Its country is that of its first copy. What else a click says is what its best
+     * copy says, the first of them whose facts have none of `invalidLetters`, or else the one of these that stands first
+     * there. The person is the user id, or without one the user agent, at an address; the user is the person if it has a
+     * user id (ingest/validity/rules.ts).
      */
-    async clicks({ ad_id, country, minute }: Cell): Promise<CellClickRow[] | undefined> {
+    async clicks(
+      { ad_id, country, minute }: Cell,
+      invalidLetters: readonly string[],
+    ): Promise<CellClickRow[] | undefined> {
+      const badness = sql`if(position(facts, ${facts.allowed.letter}) > 0, 0,
+        arrayFirstIndex(letter -> position(facts, letter) > 0, ${invalidLetters}))`;
       const clicked = clickedWithin({ from: minute, to: minute + minuteMs });
       const rows = await readRows(
         clickhouse,
         CellClickRow,
-        statement`SELECT event_id, first.1 - ${minute} AS ms, first.3 AS facts,
-           multiIf(first.4 != '', toString(sipHash64(1, first.5, first.4)),
-             first.5 != '' AND first.6 != '', toString(sipHash64(2, first.5, first.6)), '') AS person,
-           if(first.4 = '', '', person) AS user,
-           if(first.5 = '', '', toString(sipHash64(first.5))) AS address
+        statement`SELECT event_id, best.1 - ${minute} AS ms, best.2 AS facts,
+           multiIf(best.3 != '', toString(sipHash64(1, best.4, best.3)),
+             best.4 != '' AND best.5 != '', toString(sipHash64(2, best.4, best.5)), '') AS person,
+           if(best.3 = '', '', person) AS user,
+           if(best.4 = '', '', toString(sipHash64(best.4))) AS address
          FROM (
-           SELECT event_id, argMin(
-               (toUnixTimestamp64Milli(clicked_at), country, facts, user_id, ip, user_agent), ${received}
-             ) AS first
+           SELECT event_id, argMin(click_raw.country, ${received}) AS counted_in, argMin(
+               (toUnixTimestamp64Milli(clicked_at), facts, user_id, ip, user_agent), (${badness}, ${received})
+             ) AS best
            FROM ${sharded('click_raw')} FINAL WHERE ${clicked} AND ad_id = ${ad_id} GROUP BY event_id
-         ) WHERE first.2 = ${country} ORDER BY ms, event_id LIMIT ${cellClicksRead + 1}
+         ) WHERE counted_in = ${country} ORDER BY ms, event_id LIMIT ${cellClicksRead + 1}
          ${settingsOf(cellClicksRead + 1, timeoutMs, { max_memory_usage: maxMemoryBytes })}`,
       );
       return rows.length > cellClicksRead ? undefined : rows;

@@ -160,7 +160,7 @@ export class Checkers {
     this.onChecked(row.late > 0 ? 'row with late clicks' : row.duplicates > 0 ? 'row with duplicates' : 'row');
     if (row.clicks !== truth?.clicks || row.duplicates !== truth.duplicates || row.late !== truth.late)
       this.#fail('every row is true of its prefix', `${JSON.stringify(row)}, but ${JSON.stringify(truth)}`);
-    const judged = this.truths[row.partition]!.judged(keyOf(row), row.clicks);
+    const judged = this.truths[row.partition]!.judged(keyOf(row), row.version);
     if (row.invalid > 0) this.onChecked('row with invalid clicks');
     if (!isSameJudged(row, judged))
       this.#fail(
@@ -252,7 +252,7 @@ export class Checkers {
         const row = rows.get(`${truth.partition} ${key}`);
         this.onChecked('final value');
         const { clicks, duplicates, late } = truth.cell(key);
-        if (row !== undefined && !isSameJudged(row, truth.judged(key, clicks)))
+        if (row !== undefined && !isSameJudged(row, truth.judged(key)))
           this.#fail('what is final is judged by the rules of its minute', `${table} ${key}: ${JSON.stringify(row)}`);
         if (row?.clicks !== clicks || row.duplicates !== duplicates || row.late !== late)
           this.#fail('what is final is right', `${table} ${key}: ${JSON.stringify(row)}, but ${clicks}`);

@@ -15,7 +15,7 @@ export function replayProblem(store: FakeStore, partitions: number, at: number, 
     distinct.set(key, (distinct.get(key) ?? new Set()).add(event_id));
   }
   for (const change of replay(store, partitions, rulesAt)) {
-    const unfound = unfoundProblem(change);
+    const unfound = unfoundProblem(store, change);
     if (unfound !== undefined) return unfound;
     apply(store, change, at);
   }
@@ -39,16 +39,26 @@ export function replayProblem(store: FakeStore, partitions: number, at: number, 
  * (query-api/store/split-clicks.ts): it looks for cells with valid clicks in several partitions, and says of those that
  * the clicks of all partitions but the one with the most are the most that can be invalid.
  */
-function unfoundProblem(change: CellChange): string | undefined {
+function unfoundProblem(store: FakeStore, change: CellChange): string | undefined {
   const { minute, ad_id, country, before, after, before_invalid, after_invalid, stated, stated_judged } = change;
   // Clicks that came too late are found by what is in quarantine.
   if (before !== after || after_invalid === before_invalid) return undefined;
   const valid = stated.map(({ clicks }, i) => clicks - (stated_judged[i]?.invalid ?? 0));
   const most = valid.reduce((sum, n) => sum + n, 0) - Math.max(0, ...valid);
   const more = after_invalid - before_invalid;
+  if (more < 0 && hasTooLate(store, ad_id, minute)) return undefined;
   return more > 0 && more <= most
     ? undefined
     : `${minute}|${ad_id}|${country}: ${more} more are invalid after a replay, and ${most} were waited for`;
+}
+
+/** A copy that came too late may be better than those that were counted. */
+function hasTooLate(store: FakeStore, adId: string, minute: number): boolean {
+  return store.quarantine().some(({ reason, raw }) => {
+    if (reason !== 'too_late') return false;
+    const { ad_id, clicked_at } = JSON.parse(raw) as RawRow;
+    return ad_id === adId && Math.floor(clicked_at / 60_000) * 60 === minute;
+  });
 }
 
 /** A recount has all clicks of a cell together, also of an ad that was split. */

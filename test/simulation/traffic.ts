@@ -3,6 +3,7 @@
  * times, much later), with ids that another ad has, ahead of time, written by others in other forms, or no clicks at all.
  */
 import { type Click, formatLine } from '../../ingest/click.ts';
+import { facts } from '../../ingest/validity/facts.ts';
 import { refusedAd } from './fake-store.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
@@ -114,7 +115,8 @@ export class Traffic {
     const back = random.chance(0.7) ? random.between(1, 20) : random.between(1, this.#sent.length);
     const original = this.#sent[Math.max(0, this.#sent.length - back)]!;
     const adId = random.chance(0.2) ? this.#ad() : original.adId;
-    return { ...original, adId, clickId: this.#mint(), receivedAt: Math.floor(now) };
+    const copy = { ...original, adId, clickId: this.#mint(), receivedAt: Math.floor(now) };
+    return this.#settings.hasPersons ? { ...copy, ...factsOfCopy(original, this.#serial) } : copy;
   }
 
   /** A line in another form, or none that is a click. */
@@ -140,6 +142,13 @@ export class Traffic {
   #mint(): string {
     return `01K${(++this.#serial).toString(36).toUpperCase().padStart(23, '0')}`;
   }
+}
+
+/** Most copies say the same of a click, but all or none that it is allowed: otherwise the first of them decides. */
+function factsOfCopy({ facts: said = 0 }: Click, serial: number): Pick<Click, 'facts'> {
+  const { facts: other = 0 } = personOf(serial);
+  if (serial % 3 > 0 || (said & facts.allowed.bit) > 0) return {};
+  return { facts: other & ~facts.allowed.bit };
 }
 
 /** Few persons and addresses, so that caps are reached. It takes no random number, so the course of a life stays as it was. */

@@ -6,7 +6,7 @@ import { type Judged, notJudged } from '../../aggregator/ad-minute.ts';
 import type { Click } from '../../ingest/click.ts';
 import { factsIn } from '../../ingest/validity/facts.ts';
 import type { RulesAt } from '../../ingest/validity/rules.ts';
-import { invalidOfCell, sumOf } from '../support/judged-clicks.ts';
+import { bestOf, invalidOfCell, sumOf } from '../support/judged-clicks.ts';
 import { refusedAd } from './fake-store.ts';
 import type { ToldAcks } from './writers.ts';
 
@@ -34,6 +34,11 @@ export interface TruthSettings {
   readonly rulesAt: RulesAt;
 }
 
+interface Copy {
+  readonly offset: number;
+  readonly click: Click;
+}
+
 interface Step extends CellCounts {
   readonly offset: number;
 }
@@ -52,7 +57,8 @@ export class PartitionTruth {
   readonly #cells = new Map<string, Step[]>();
   /** After each offset. */
   readonly #totals: PrefixTotals[] = [];
-  readonly #ids = new Set<string>();
+  /** By `minute|ad|event id`, the cell and the copies. */
+  readonly #ids = new Map<string, { readonly key: string; readonly copies: Copy[] }>();
   /** Minute (epoch ms) → offset of the first record with a counted click of it. */
   readonly #firstOffsets = new Map<number, number>();
   /** `offset|line` → reason. */
@@ -68,8 +74,8 @@ export class PartitionTruth {
   #counted = 0;
   #duplicates = 0;
   #invalid = 0;
-  /** By cell, its distinct clicks in the order in which they were counted. */
-  readonly #distinct = new Map<string, Click[]>();
+  /** By cell, its distinct clicks in the order in which they were counted, each with all of its copies. */
+  readonly #distinct = new Map<string, Copy[][]>();
   /** Of each writer, the most that one of its records has told. */
   readonly #acks = new Map<object, ToldAcks>();
 
@@ -109,11 +115,15 @@ export class PartitionTruth {
     return steps[low - 1] ?? none;
   }
 
-  /** What the rules of its minute say of the first `clicks` distinct clicks of a cell. */
-  judged(key: string, clicks: number): Judged {
+  /** What the rules of its minute say of the clicks of a cell, by their copies before `position`. */
+  judged(key: string, position = this.length): Judged {
     const { version, rules } = this.#settings.rulesAt(Number(key.split('|')[0]) * 1_000);
     if (version === 0) return notJudged;
-    const invalid_by = invalidOfCell(this.#distinct.get(key)?.slice(0, clicks) ?? [], rules);
+    const clicks = (this.#distinct.get(key) ?? []).flatMap(all => {
+      const copies = all.filter(({ offset }) => offset < position).map(({ click }) => click);
+      return copies.length === 0 ? [] : [bestOf(copies, rules)];
+    });
+    const invalid_by = invalidOfCell(clicks, rules);
     return { rules: version, invalid: sumOf(invalid_by), invalid_by };
   }
 
@@ -160,19 +170,30 @@ export class PartitionTruth {
     this.#cells.set(key, steps);
     const { clicks, duplicates, late } = steps.at(-1) ?? none;
     const id = `${minute}|${adId}|${eventId}`;
-    if (this.#ids.has(id)) {
+    const copy = { offset, click: judgedBy };
+    const known = this.#ids.get(id);
+    if (known !== undefined) {
       this.#duplicates++;
       steps.push({ offset, clicks, duplicates: duplicates + 1, late });
+      if (known.copies.every(({ click }) => click.facts !== judgedBy.facts))
+        this.#judge(known.key, () => known.copies.push(copy));
       return;
     }
-    this.#ids.add(id);
     this.#counted++;
-    const distinct = this.#distinct.get(key) ?? [];
-    this.#distinct.set(key, distinct);
-    distinct.push(judgedBy);
-    this.#invalid += this.judged(key, clicks + 1).invalid - this.judged(key, clicks).invalid;
+    const copies: Copy[] = [];
+    this.#ids.set(id, { key, copies });
+    this.#judge(key, () => {
+      copies.push(copy);
+      this.#distinct.set(key, [...(this.#distinct.get(key) ?? []), copies]);
+    });
     const isLate = minute + 60_000 <= this.#watermark;
     steps.push({ offset, clicks: clicks + 1, duplicates, late: late + (isLate ? 1 : 0) });
+  }
+
+  #judge(key: string, change: () => void): void {
+    const before = this.judged(key, Number.POSITIVE_INFINITY).invalid;
+    change();
+    this.#invalid += this.judged(key, Number.POSITIVE_INFINITY).invalid - before;
   }
 
   #move(eventTime: number): void {

@@ -7,14 +7,29 @@ import type { Click } from '../../ingest/click.ts';
 import { facts } from '../../ingest/validity/facts.ts';
 import type { InvalidReason, ValidityRules } from '../../ingest/validity/rules.ts';
 
-/** `minute (epoch s)|ad|country` → its invalid clicks by reason, without zeroes. Copies of a click must be equal. */
+/**
+ * `minute (epoch s)|ad|country` → its invalid clicks by reason, without zeroes. Copies of a click must be equal, but for
+ * their facts: of these the best copy's count.
+ */
 export function invalidOf(
   clicks: readonly Click[],
   rulesAt: (minute: number) => ValidityRules,
 ): Map<string, Record<string, number>> {
-  const distinct = new Map(clicks.map(click => [`${minuteOf(click)} ${click.adId} ${click.eventId}`, click]));
-  const cells = Map.groupBy(distinct.values(), click => `${minuteOf(click) / 1_000}|${click.adId}|${click.country}`);
+  const copies = Map.groupBy(clicks, click => `${minuteOf(click)} ${click.adId} ${click.eventId}`);
+  const distinct = [...copies.values()].map(of => bestOf(of, rulesAt(minuteOf(of[0]!))));
+  const cells = Map.groupBy(distinct, click => `${minuteOf(click) / 1_000}|${click.adId}|${click.country}`);
   return new Map([...cells].map(([key, of]) => [key, invalidOfCell(of, rulesAt(minuteOf(of[0]!)))]));
+}
+
+/** That which its facts make valid, or else the one whose reason is asked for first. */
+export function bestOf(copies: readonly Click[], rules: ValidityRules): Click {
+  const noCaps = { double_click_seconds: 0, user_clicks_per_minute: 0, address_clicks_per_minute: 0 };
+  const byFacts = { ...rules, ...noCaps, ad_clicks_per_minute: 0 } as const;
+  const badness = (click: Click) => {
+    const [reason] = Object.keys(invalidOfCell([click], byFacts));
+    return reason === undefined ? -1 : Object.keys(rules).indexOf(reason);
+  };
+  return copies.reduce((best, click) => (badness(click) < badness(best) ? click : best));
 }
 
 export function invalidOfCell(clicks: readonly Click[], rules: ValidityRules): Record<string, number> {

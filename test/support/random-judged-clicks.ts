@@ -1,6 +1,7 @@
 /** Generators of clicks and of rules for properties of invalid clicks: few persons and addresses, so that caps are reached. */
 import fc from 'fast-check';
 import type { Click } from '../../ingest/click.ts';
+import { facts } from '../../ingest/validity/facts.ts';
 import { doubleClickSteps, type RuleSet, type RulesAt, type ValidityRules } from '../../ingest/validity/rules.ts';
 import { click, minute0 } from './clicks.ts';
 
@@ -29,16 +30,26 @@ export const judgedFields: fc.Arbitrary<Partial<Click>> = fc.record({
   facts: bits,
 });
 
-/** Copies are equal, so that no matter which comes first it is judged in the same way. */
+/**
+ * Copies are equal, but for their facts. Either all of them are allowed or none is: where one is, and another one is
+ * judged by caps, the first of these two decides.
+ */
 export const judgedClicks: fc.Arbitrary<Click[]> = clicksOfLength({ minLength: 1, maxLength: 60 });
 /** So many that most rules find something. */
 export const manyJudgedClicks: fc.Arbitrary<Click[]> = clicksOfLength({ minLength: 60, maxLength: 120 });
 
 function clicksOfLength(length: { readonly minLength: number; readonly maxLength: number }): fc.Arbitrary<Click[]> {
-  return fc.array(fc.tuple(judgedFields, fc.integer({ min: 1, max: 2 })), length).map(given =>
-    given.flatMap(([fields, copies]) => {
+  const copiesOf = fc.oneof(
+    { weight: 2, arbitrary: fc.constantFrom<undefined[][]>([], [undefined]) },
+    { weight: 1, arbitrary: fc.array(bits, { minLength: 1, maxLength: 2 }) },
+  );
+  return fc.array(fc.tuple(judgedFields, copiesOf), length).map(given =>
+    given.flatMap(([fields, factsOfCopies]) => {
       const one = click(fields);
-      return Array.from({ length: copies }, () => one);
+      const allowed = (one.facts ?? 0) & facts.allowed.bit;
+      const factsOf = (other: number) => (other & ~facts.allowed.bit) | allowed;
+      const copyOf = (other: number) => ({ ...click(fields), eventId: one.eventId, facts: factsOf(other) });
+      return [one, ...factsOfCopies.map(other => (other === undefined ? one : copyOf(other)))];
     }),
   );
 }

@@ -151,7 +151,10 @@ const schema = {
                 description: '`restated`: it came too late, and a job has counted it since.',
               }),
               reason: Type.Union([Type.String(), Type.Null()], { description: 'Why it was quarantined.' }),
-              job: Type.Union([Type.String(), Type.Null()], { description: 'The job that has counted it since.' }),
+              job: Type.Union([Type.String(), Type.Null()], {
+                description:
+                  'The job that has counted it since. Of a `duplicate` that came too late: the one that has judged the click with it.',
+              }),
               facts: Type.Union([Type.Array(Type.String()), Type.Null()], {
                 description: 'What ingest has found out about it for the rules of invalid traffic. Null: not known.',
               }),

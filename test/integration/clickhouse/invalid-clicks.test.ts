@@ -1,6 +1,6 @@
 /** How answers show invalid clicks: net beside gross everywhere, and why a click is not billed. On a real ClickHouse. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Click } from '../../../ingest/click.ts';
+import { type Click, formatLine } from '../../../ingest/click.ts';
 import { facts } from '../../../ingest/validity/facts.ts';
 import type { RulesVersion } from '../../../ingest/validity/rule-set.ts';
 import { noRules, type ValidityRules } from '../../../ingest/validity/rules.ts';
@@ -194,5 +194,62 @@ describe('the trail of a click', () => {
       { outcome: 'counted', validity: 'invalid', invalid_reason: 'user_velocity', rules: 2 },
       { outcome: 'duplicate', validity: null, invalid_reason: null, rules: null },
     ]);
+  });
+
+  it('judges a click by its best copy: a person who follows a link after a robot, and who uses up the caps', async () => {
+    const inCell = { adId: 'd', country: 'KR' };
+    const scanned = at(120_000, { ...inCell, eventId: 'd0', userId: 'robot', ...bot });
+    const followed = at(120_005, { ...inCell, eventId: 'd0', country: 'DE', receivedAt: scanned.receivedAt + 9_000 });
+    const others = [6, 7].map(i => at(120_000 + i, { ...inCell, eventId: `d${i}` }));
+    await store.insertRaw([scanned, followed, ...others]);
+    const row = { minute: (start + 120_000) / 1_000, ad_id: 'd', country: 'KR', partition: 0, version: 10, late: 0 };
+    const judged = { rules: 2, invalid: 1, invalid_by: { user_velocity: 1 } };
+    await store.insertCounts([{ ...row, clicks: 3, duplicates: 1, ...judged }]);
+    const validity = async (eventId: string) =>
+      (await trail(eventId)).map((found: Record<string, unknown>) => [found['outcome'], found['invalid_reason']]);
+    expect(await trail('d0')).toMatchObject([
+      { outcome: 'counted', validity: 'valid', facts: ['bot'] },
+      { outcome: 'duplicate', validity: null, facts: [] },
+    ]);
+    expect(await validity('d6')).toEqual([['counted', null]]);
+    expect(await validity('d7')).toEqual([['counted', 'user_velocity']]);
+  });
+
+  it('judges a click by a copy that came too late once a restatement has read it', async () => {
+    const [robot, person] = [bot, {}].map((more, i) =>
+      at(180_000, { adId: 'e', eventId: 'e0', ...more, clickId: `e${i}` }),
+    );
+    await store.insertRaw([robot!, person!]);
+    const cell = { minute: (start + 180_000) / 1_000, ad_id: 'e', country: 'KR' };
+    const row = { ...cell, partition: 0, version: 10, late: 0, clicks: 1, duplicates: 0 };
+    await store.insertCounts([{ ...row, rules: 2, invalid: 1, invalid_by: { known_bot: 1 } }]);
+    await store.insertRows('quarantine', [
+      {
+        ...{ partition: 0, offset: 70, line: 0, reason: 'too_late', detail: '', appended_at: now - 60_000 },
+        ...{ ad_id: 'e', event_id: 'e0', clicked_at: start + 180_000, raw: formatLine(person!) },
+      },
+    ]);
+    const said = async () => (await trail('e0')).map((one: Record<string, unknown>) => [one['validity'], one['job']]);
+    const waits = [
+      ['invalid', null],
+      [null, null],
+    ];
+    expect(await said()).toEqual(waits);
+    const at_ = { job: 'j', at: now };
+    for (const [until, expected] of [
+      [70, waits],
+      [
+        71,
+        [
+          ['valid', null],
+          [null, 'j'],
+        ],
+      ],
+    ] as const) {
+      const changed = { ...cell, ...at_, revision: 1, before: 1, after: 1, reason: 'late' };
+      await store.insertRows('restatement', [changed]);
+      await store.insertRows('recounted_minute', [{ ...at_, minute: cell.minute, read_until: { 0: until } }]);
+      expect([until, await said()]).toEqual([until, expected]);
+    }
   });
 });

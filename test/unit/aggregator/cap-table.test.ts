@@ -20,13 +20,16 @@ function add(table: CapTable, cell: number, words: readonly number[]): number {
   return table.get(place);
 }
 
-it('counts each key of each cell by itself, while it grows', () => {
+it('counts each key of each cell by itself, and finds it, while it grows', () => {
   fc.assert(
     fc.property(fc.array(keys, { maxLength: 300 }), fc.integer({ min: 0, max: 20_000 }), (taken, expectedKeys) => {
       const table = new CapTable(expectedKeys, 4);
       const counts = new Map<string, number>();
       for (const { cell, words } of taken) {
         const name = `${cell}|${words}`;
+        const [found, size] = [table.find(cell, Int32Array.of(...words), 0), table.size];
+        expect(found === 0 ? undefined : table.get(found)).toBe(counts.get(name));
+        expect(table.size).toBe(size);
         counts.set(name, (counts.get(name) ?? 0) + 1);
         expect(add(table, cell, words)).toBe(counts.get(name));
       }

@@ -84,9 +84,44 @@ describe('copies of one click that say different things', () => {
     return { gross: clicks + duplicates, duplicates, invalid: ofRow, net: clicks - ofRow };
   };
 
-  it('are judged by the first one: a link that a person clicks after a prefetch is not billed, and before it, it is', () => {
-    expect(rowOf(prefetched, clicked)).toEqual({ gross: 2, duplicates: 1, invalid: 1, net: 0 });
-    expect(rowOf(clicked, prefetched)).toEqual({ gross: 2, duplicates: 1, invalid: 0, net: 1 });
+  it('are as good as the best one: a link that a person clicks is billed, whether a program has loaded it before or after', () => {
+    const billed = { gross: 2, duplicates: 1, invalid: 0, net: 1 };
+    expect(rowOf(prefetched, clicked)).toEqual(billed);
+    expect(rowOf(clicked, prefetched)).toEqual(billed);
+    expect(rowOf(prefetched, prefetched)).toEqual({ gross: 2, duplicates: 1, invalid: 1, net: 0 });
+    expect(rowOf(prefetched, clicked, prefetched, clicked)).toEqual({ gross: 4, duplicates: 3, invalid: 0, net: 1 });
+  });
+
+  it('have the reason that applies first if each of them has one', () => {
+    const denied = click({ ...ofLink, facts: facts.denied.bit });
+    for (const copies of [
+      [prefetched, denied],
+      [denied, prefetched],
+    ])
+      expect(invalidIn(copies, recommendedRules)).toEqual({ denied: 1 });
+  });
+
+  it('count in the cell of the first one, whose caps the person uses up', () => {
+    const rules = { prefetch: true, user_clicks_per_minute: 1 };
+    const of = { ip: '203.0.113.7', userId: 'u', clickedAt: minute0 };
+    const scanned = click({ ...ofLink, country: 'US', facts: facts.prefetch.bit });
+    const followed = click({ ...of, eventId: 'shown-1', country: 'KR' });
+    const another = click({ ...of, eventId: 'shown-2', country: 'US' });
+    const { outputs, invalid } = count([scanned, followed, another], always({ ...none, ...rules }));
+    expect(invalid).toBe(1);
+    expect(
+      [...lastRows(outputs).values()].map(row => [row.country, row.clicks, row.duplicates, row.invalid_by]),
+    ).toEqual([
+      ['US', 2, 0, { user_velocity: 1 }],
+      ['KR', 0, 1, {}],
+    ]);
+  });
+
+  it('are valid by the copy that is allowed, which uses up no cap', () => {
+    const of = (given: Partial<Click>) => click({ ip: '203.0.113.7', userId: 'u', ...given });
+    const bot = of({ facts: facts.bot.bit });
+    const clicks = [bot, { ...bot, facts: facts.bot.bit | facts.allowed.bit }, of({})];
+    expect(invalidIn(clicks, { known_bot: true, user_clicks_per_minute: 1 })).toEqual({});
   });
 
   it('are two clicks in two minutes, each judged by itself', () => {
