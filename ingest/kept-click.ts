@@ -1,8 +1,9 @@
 /**
- * Makes of a click that was judged the click that is kept. Its country is found by its address if it is not known, and
+ * Makes of a click that was judged the click that is kept. Its address gets the one spelling that it has. Its country is found by its address if it is not known, and
  * its facts by address, user agent and purpose (fact-finding/). Only then address, user id and user agent become what the
  * settings keep of them (privacy/): of a hash, nobody can tell the network any more.
  */
+import { canonicalAddress } from './canonical-address.ts';
 import type { Click } from './click.ts';
 import { unknownCountry } from './country.ts';
 import type { FactFinder } from './fact-finding/fact-finder.ts';
@@ -21,11 +22,12 @@ export interface KeptFields {
 /** `sentBy`: a browser that sends a click itself sends fields that who posts clicks may not have. */
 export function keptClick(click: Click, kept: KeptFields, sentBy: 'client' | 'browser' = 'client'): Click {
   const { personal, countryOfAddress, finder } = kept;
-  const { userId, ip, userAgent, purpose, clickedAt } = click;
+  const { userId, userAgent, purpose, clickedAt } = click;
+  const ip = click.ip === undefined ? undefined : canonicalAddress(click.ip);
   const isFound = click.country === unknownCountry && ip !== undefined && countryOfAddress !== undefined;
   const found = finder?.factsOf(ip, userAgent, purpose, sentBy === 'browser') ?? 0;
   const country = isFound ? countryOfAddress(ip) : click.country;
-  const known = { ...click, country, ...(found !== 0 && { facts: found }) };
+  const known = { ...click, ip, country, ...(found !== 0 && { facts: found }) };
   if (personal === undefined) return known;
   return {
     ...known,

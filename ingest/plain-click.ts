@@ -6,6 +6,7 @@
  * with at most blanks between the tokens. The result is the canonical line that `parseClick` (`click-body.ts`) and
  * `formatLine` would produce. Any other click is left to them, and they judge whatever is unusual or wrong in it.
  */
+import { canonicalAddress } from './canonical-address.ts';
 import { adIdPattern, limits, parseTime } from './click.ts';
 import { isAddress } from './click-body.ts';
 import { type ClickIdWriter, clickIdLength } from './click-id.ts';
@@ -95,9 +96,10 @@ export function createPlainClicks(
           [userStart, userEnd] = [valueStart, valueEnd];
         } else if (field === fields.ip) {
           if (ip !== undefined || valueEnd - valueStart > limits.ipLength) return -1;
-          ip = source.toString('latin1', valueStart, valueEnd);
-          if (!isAddress(ip)) return -1;
-          [ipStart, ipEnd] = [valueStart, valueEnd];
+          const posted = source.toString('latin1', valueStart, valueEnd);
+          if (!isAddress(posted)) return -1;
+          ip = canonicalAddress(posted);
+          if (ip === posted) [ipStart, ipEnd] = [valueStart, valueEnd];
         } else if (field === fields.userAgent) {
           if (agent !== undefined || valueEnd - valueStart > limits.userAgentLength) return -1;
           agent = source.toString('latin1', valueStart, valueEnd);
@@ -154,6 +156,7 @@ export function createPlainClicks(
       const found = finder?.factsOf(ip, agent, purpose) ?? 0;
       if (personal === undefined) {
         if (ipEnd !== 0) to = copy(source, ipStart, ipEnd, bytes, put(beforeIp, bytes, to));
+        else if (ip !== undefined) to = putText(ip, bytes, put(beforeIp, bytes, to));
       } else {
         const kept = ip === undefined ? undefined : personal.keptIp(ip, clickedAt);
         if (kept !== undefined) to = putText(kept, bytes, put(beforeIp, bytes, to));

@@ -23,7 +23,7 @@ export const PrivacyConfig = Type.Object({
     {
       default: 'full',
       description:
-        'what is kept of the address of a click. `full`: all. `truncated`: the /24 of IPv4 and the /48 of IPv6. `hashed`: a keyed hash, in the form of an address of fd00::/8. `none`: nothing',
+        'what is kept of the address of a click. `full`: all, as RFC 5952 spells it. `truncated`: the /24 of IPv4 and the /48 of IPv6. `hashed`: a keyed hash, in the form of an address of fd00::/8. `none`: nothing',
     },
   ),
   INGEST_USER_ID: Type.Union([Type.Literal('plain'), Type.Literal('hashed')], {

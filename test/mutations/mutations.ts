@@ -4519,6 +4519,20 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    name: 'address-as-it-was-spelled',
+    bug: 'each spelling of an address is an address of its own: who posts each click with another one is under no cap',
+    file: 'ingest/plain-click.ts',
+    unit: 'test/unit/ingest/privacy/kept-clicks.test.ts',
+    edits: [['ip = canonicalAddress(posted);', 'ip = posted;']],
+  },
+  {
+    name: 'address-of-a-link-as-it-was-spelled',
+    bug: 'the address of a click of a link, or of one that is posted with an escape, is kept as it was spelled',
+    file: 'ingest/kept-click.ts',
+    unit: 'test/unit/ingest/canonical-address.test.ts',
+    edits: [['canonicalAddress(click.ip)', 'click.ip']],
+  },
+  {
     name: 'countries-cut',
     bug: 'a list by country leaves out those with the fewest clicks, and says nothing of them',
     file: 'query-api/store/group-counts.ts',

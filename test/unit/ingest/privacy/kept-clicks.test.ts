@@ -44,6 +44,13 @@ describe.each([
     expect(JSON.stringify(line)).not.toMatch(/u-17|203\.0/);
   });
 
+  it('has its address in the one spelling that it has, so that nobody is under no cap by spelling it anew', () => {
+    const of = (ip: string) => linesOf(written(click.replace('203.0.113.7', ip)), {})[0]?.['ip'];
+    expect(['2001:DB8:0::0:01', '2001:db8::1'].map(of)).toEqual(['2001:db8::1', '2001:db8::1']);
+    expect(of('::ffff:203.0.113.7')).toBe('203.0.113.7');
+    expect(of('2001:db8:1:2:3:4:5:6')).toBe('2001:db8:1:2:3:4:5:6');
+  });
+
   it.each(['none', 'hashed'] as const)('gets its country by its address before that is kept as %s', ip => {
     const personal = createPersonalData({ ip, userId: 'plain', salt: 'fixed', key });
     const [line] = linesOf(written(click), { personal, countryOfAddress });
