@@ -20,7 +20,7 @@ import {
 } from './broker-files.ts';
 import { formatOnce } from './broker-storage.ts';
 import { endOrphanBroker } from './orphans.ts';
-import { answers, freePort, requireFreePort } from './ports.ts';
+import { answers, requireFreePort, withFreePort } from './ports.ts';
 import { type Exit, type Running, stopProcess } from './service.ts';
 import { type StartLimits, untilStarted } from './start-wait.ts';
 
@@ -51,15 +51,18 @@ const stopTimeoutMs = 6_000;
  * Resolves when the broker answers a metadata request. @throws ConfigError when its port is taken; Error with the
  * broker's own last output when it does not start
  */
-export async function startBroker(options: BrokerOptions): Promise<Broker> {
+export function startBroker(options: BrokerOptions): Promise<Broker> {
+  return withFreePort(controllerPort => startWith(controllerPort, options));
+}
+
+async function startWith(controllerPort: number, options: BrokerOptions): Promise<Broker> {
   const { dataDir, host, port, log } = options;
   const files = brokerFiles(dataDir);
   await endOrphanBroker(dataDir, log);
   // Another broker on this port would answer instead of this one, which could then not open it.
   await requireFreePort(host, port, 'KAFKA_PORT');
-  const address = { host, port, controllerPort: await freePort() };
   await formatOnce(options, files);
-  const ours: BrokerSettings = serverSettings(address, files.logs);
+  const ours: BrokerSettings = serverSettings({ host, port, controllerPort }, files.logs);
   writeSettings(files.serverProperties, options.settings?.(ours) ?? ours);
   writeSettings(files.loggingProperties, loggingSettings(files.brokerLog));
 

@@ -17,7 +17,7 @@ import {
   startStatements,
   writeServerSettings,
 } from './clickhouse-files.ts';
-import { freePort, requireFreePort } from './ports.ts';
+import { requireFreePort, withFreePort } from './ports.ts';
 import type { Exit, Running } from './service.ts';
 import { type StartLimits, untilStarted } from './start-wait.ts';
 import { openTcpRelay } from './tcp-relay.ts';
@@ -64,7 +64,11 @@ const stopTimeoutMs = 15_000;
  * Resolves when the server answers. @throws ConfigError when a port is taken or the directory cannot be used; Error
  * with the server's last output when it does not start
  */
-export async function startClickHouse(options: ClickHouseOptions): Promise<ClickHouseServer> {
+export function startClickHouse(options: ClickHouseOptions): Promise<ClickHouseServer> {
+  return withFreePort(nativePort => startWith(nativePort, options));
+}
+
+async function startWith(nativePort: number, options: ClickHouseOptions): Promise<ClickHouseServer> {
   const { dataDir, httpPort, tcpPort, memoryMb, password = '' } = options;
   requireWritable(resolve(dataDir, 'clickhouse'));
   const files = clickHouseFiles(dataDir);
@@ -74,7 +78,6 @@ export async function startClickHouse(options: ClickHouseOptions): Promise<Click
   const ours = serverSettings(files, { memoryMb });
   writeServerSettings(files, env.CLICKHOUSE_PASSWORD, options.settings?.(ours) ?? ours, options.ofStatements);
 
-  const nativePort = await freePort();
   const server = await spawnServer(files, httpPort, nativePort);
   let relay: AsyncDisposable | undefined;
   // Until then the relay has nothing to protect, and the next server will need its port.

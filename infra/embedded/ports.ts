@@ -1,6 +1,6 @@
 /** Examines TCP ports of this machine: whether one is free, which one is free, and whether somebody answers. */
 import { connect, createServer } from 'node:net';
-import { ConfigError } from '../errors.ts';
+import { ConfigError, messageOf } from '../errors.ts';
 
 /** @throws ConfigError naming the port and the variable that chooses it */
 export async function requireFreePort(host: string, port: number, variable: string): Promise<void> {
@@ -16,10 +16,25 @@ export async function requireFreePort(host: string, port: number, variable: stri
 }
 
 /**
- * Returns a port on which nobody listens at this moment. Nothing keeps it free, so the caller must handle losing it.
+ * Returns a port on which nobody listens at this moment. Nothing keeps it free, so the caller must handle losing it, as
+ * `withFreePort` does.
  */
 export function freePort(host = '127.0.0.1'): Promise<number> {
   return listenOnce(host, 0);
+}
+
+/**
+ * Starts a server that needs a port of any number besides its own. The free port that it is given may be taken by somebody
+ * else before the server listens on it. Then the start is made again with another one, at most twice.
+ */
+export async function withFreePort<T>(start: (port: number) => Promise<T>): Promise<T> {
+  for (let left = 2; ; left--) {
+    try {
+      return await start(await freePort());
+    } catch (error) {
+      if (left === 0 || !/address already in use/i.test(messageOf(error))) throw error;
+    }
+  }
 }
 
 /** Returns whether something accepts connections there. */

@@ -4533,6 +4533,13 @@ export const mutations: readonly Mutation[] = [
     edits: [['canonicalAddress(click.ip)', 'click.ip']],
   },
   {
+    name: 'lost-port-ends-the-start',
+    bug: 'npm start fails where another program takes the port of the controller while the broker starts',
+    file: 'infra/embedded/ports.ts',
+    unit: 'test/unit/embedded/ports.test.ts',
+    edits: [['if (left === 0 || !', 'if (left < 3 || !']],
+  },
+  {
     name: 'countries-cut',
     bug: 'a list by country leaves out those with the fewest clicks, and says nothing of them',
     file: 'query-api/store/group-counts.ts',

@@ -2,12 +2,14 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KafkaConfig, loadConfig } from '../../../infra/config.ts';
 import { type Broker, type BrokerOptions, startBroker } from '../../../infra/embedded/broker.ts';
+import type { BrokerSettings } from '../../../infra/embedded/broker-files.ts';
 import { ensureBrokerJars } from '../../../infra/embedded/broker-jars.ts';
 import { findJava } from '../../../infra/embedded/java.ts';
 import { isAlive } from '../../../infra/embedded/process-identity.ts';
@@ -93,6 +95,21 @@ describe('the embedded broker', () => {
     expect(isAlive(first.pid)).toBe(true);
   });
 
+  it('takes another port for its controller where somebody was faster', async () => {
+    const others = createServer().listen(0, '127.0.0.1');
+    await once(others, 'listening');
+    const { port } = others.address() as AddressInfo;
+    const asked: unknown[] = [];
+    const settings = (ours: BrokerSettings) => {
+      asked.push(ours['listeners']);
+      const listeners = `CLIENT://127.0.0.1:${options.port},CONTROLLER://127.0.0.1:${port}`;
+      return asked.length > 1 ? ours : { ...ours, listeners, 'controller.quorum.voters': `1@127.0.0.1:${port}` };
+    };
+    await using broker = await startBroker({ ...options, settings });
+    expect([asked.length, isAlive(broker.pid)]).toEqual([2, true]);
+    others.close();
+  });
+
   it('is given up when the signal fires during its start', async () => {
     await expect(startBroker({ ...options, signal: AbortSignal.timeout(1_000) })).rejects.toThrow(/abort/);
     expect(existsSync(join(options.dataDir, 'kafka', 'broker.pid'))).toBe(false);
@@ -137,7 +154,11 @@ async function startedByOneThatIsKilled({ log: _, ...options }: BrokerOptions): 
   const starter = spawn(process.execPath, ['--input-type=module', '-e', program], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const [pid] = await once(starter.stdout, 'data');
+  const ended = once(starter, 'exit').then(() =>
+    Promise.reject(new Error('the starter ended before its broker was up')),
+  );
+  const [pid] = await Promise.race([once(starter.stdout, 'data'), ended]);
+  ended.catch(() => undefined);
   starter.kill('SIGKILL');
   await once(starter, 'exit');
   return Number(`${pid}`);
