@@ -18,6 +18,7 @@ import { ensureTopics, openAdmin } from '../../../infra/kafka/admin.ts';
 import { createKafka } from '../../../infra/kafka/client.ts';
 import { createProducer } from '../../../infra/kafka/producer.ts';
 import { names } from '../../../infra/topics.ts';
+import { firstOutput } from '../../support/first-output.ts';
 import { quietPort } from '../../support/quiet-port.ts';
 
 const log = pino({ level: 'silent' });
@@ -154,14 +155,10 @@ async function startedByOneThatIsKilled({ log: _, ...options }: BrokerOptions): 
   const starter = spawn(process.execPath, ['--input-type=module', '-e', program], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const ended = once(starter, 'exit').then(() =>
-    Promise.reject(new Error('the starter ended before its broker was up')),
-  );
-  const [pid] = await Promise.race([once(starter.stdout, 'data'), ended]);
-  ended.catch(() => undefined);
+  const pid = await firstOutput(starter);
   starter.kill('SIGKILL');
   await once(starter, 'exit');
-  return Number(`${pid}`);
+  return Number(pid);
 }
 
 /** Local addresses the process listens on; none where the machine has no `ss`. */

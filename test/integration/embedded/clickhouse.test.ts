@@ -11,6 +11,7 @@ import { ClickHouseConfig, loadConfig } from '../../../infra/config.ts';
 import { type ClickHouseEnv, startClickHouse } from '../../../infra/embedded/clickhouse.ts';
 import { isAlive } from '../../../infra/embedded/process-identity.ts';
 import { ConfigError } from '../../../infra/errors.ts';
+import { firstOutput } from '../../support/first-output.ts';
 import { quietPort } from '../../support/quiet-port.ts';
 import { eventually } from '../../support/wait.ts';
 
@@ -125,8 +126,7 @@ describe('the embedded ClickHouse', () => {
     const parent = spawn(process.execPath, ['--input-type=module', '--eval', program], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    const [chunk] = (await once(parent.stdout, 'data')) as [Buffer];
-    const pid = Number(chunk.toString());
+    const pid = Number(await firstOutput(parent));
     expect(isAlive(pid)).toBe(true);
     parent.kill('SIGKILL');
     await eventually('its end', () => !isAlive(pid));
