@@ -109,6 +109,11 @@ describe('copies of one click that say different things', () => {
     const another = click({ ...of, eventId: 'shown-2', country: 'US' });
     const { outputs, invalid } = count([scanned, followed, another], always({ ...none, ...rules }));
     expect(invalid).toBe(1);
+    // The row of the first copy's cell is written at once, although nothing was added to it.
+    expect(rowsOf(outputs[1]!).map(row => [row.country, row.clicks, row.invalid])).toEqual([
+      ['US', 1, 0],
+      ['KR', 0, 0],
+    ]);
     expect(
       [...lastRows(outputs).values()].map(row => [row.country, row.clicks, row.duplicates, row.invalid_by]),
     ).toEqual([
@@ -312,6 +317,18 @@ describe('the format of rows', () => {
       expect(rowsOf(aggregator.drain())).toMatchObject([{ clicks: 2, invalid: 1, invalid_by: { user_velocity: 1 } }]);
     }
     expect(aggregator.totals).toMatchObject({ counted: 8, invalid: 4 });
+  });
+
+  it('knows nothing in a window of what was invalid by its facts in another one, also where its tables are used again', () => {
+    const aggregator = startWith(always({ ...none, known_bot: true }));
+    for (let minute = 0; minute < 4; minute++) {
+      const clickedAt = minute0 + 3 * minute * minuteMs;
+      const one = click({ eventId: 'of each minute', clickedAt });
+      const copies = minute % 2 === 0 ? [{ ...one, facts: facts.bot.bit }] : [one, one];
+      aggregator.process(minute, clickedAt, Buffer.from(copies.map(formatLine).join('\n')));
+      expect(rowsOf(aggregator.drain())).toMatchObject([{ clicks: 1, invalid: 1 - (minute % 2) }]);
+    }
+    expect(aggregator.totals).toMatchObject({ counted: 4, invalid: 2 });
   });
 
   it('knows nothing in a window of the addresses of another one, also where the tables of that one are used again', () => {
