@@ -324,9 +324,9 @@ describe('the format of rows', () => {
     for (let minute = 0; minute < 4; minute++) {
       const clickedAt = minute0 + 3 * minute * minuteMs;
       const one = click({ eventId: 'of each minute', clickedAt });
-      const copies = minute % 2 === 0 ? [{ ...one, facts: facts.bot.bit }] : [one, one];
+      const copies = minute < 2 ? [{ ...one, facts: facts.bot.bit }] : [one, one];
       aggregator.process(minute, clickedAt, Buffer.from(copies.map(formatLine).join('\n')));
-      expect(rowsOf(aggregator.drain())).toMatchObject([{ clicks: 1, invalid: 1 - (minute % 2) }]);
+      expect(rowsOf(aggregator.drain())).toMatchObject([{ clicks: 1, invalid: minute < 2 ? 1 : 0 }]);
     }
     expect(aggregator.totals).toMatchObject({ counted: 4, invalid: 2 });
   });
