@@ -22,6 +22,8 @@ export interface ValidityDeps {
   readonly cells: CellQueries;
   /** Returns undefined when the rules of the version are not known. */
   readonly rulesOf: (version: number) => ValidityRules | undefined;
+  /** Whether an ad has more copies than the given ones. */
+  readonly isCutOf: (adId: string) => boolean;
 }
 
 /**
@@ -36,7 +38,7 @@ export interface JudgedCopy extends Copy, Validity {}
 export async function validityOf(
   eventId: string,
   copies: readonly Copy[],
-  { cells, rulesOf }: ValidityDeps,
+  { cells, rulesOf, isCutOf }: ValidityDeps,
 ): Promise<JudgedCopy[]> {
   const counted = copies.filter(isCounted);
   const found = await cells.rules(
@@ -62,6 +64,8 @@ export async function validityOf(
     const unknown = { validity: 'unknown', invalid_reason: null, rules: version ?? null } as const;
     const said = copies.filter(other => isCopyOf(other, copy)).map(({ facts }) => facts);
     if (rules === undefined || said.includes(null)) return unknown;
+    // A better one may be among those that are not here, or it may have come too late and still wait.
+    if (isCutOf(copy.ad_id) && reasonOfFacts(copy.facts ?? '', rules) !== null) return unknown;
     const letters = bestOf(said as readonly string[], rules);
     const by = (reason: InvalidReason | undefined): Validity =>
       reason === undefined

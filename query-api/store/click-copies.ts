@@ -45,6 +45,8 @@ export type Restating = RowOf<typeof Restating>;
 export interface Found<T> {
   readonly rows: readonly T[];
   readonly isCut: boolean;
+  /** Whether some of the ad may be among those that were left out. */
+  isCutOf(adId: string): boolean;
 }
 
 /**
@@ -136,5 +138,6 @@ function cut<T extends { readonly ad_id: string }>(found: readonly T[]): Found<T
   return {
     rows: rows.slice(0, copiesListed.ofAll),
     isCut: rows.length < found.length || rows.length > copiesListed.ofAll,
+    isCutOf: adId => found.length > copiesListed.ofAll || (listed.get(adId) ?? 0) > copiesListed.ofAd,
   };
 }

@@ -4614,6 +4614,13 @@ export const mutations: readonly Mutation[] = [
     edits: [['arrayFirstIndex(letter -> position(facts, letter) > 0,', 'arrayFirstIndex(letter -> 1 = 2,']],
   },
   {
+    name: 'copies-cut-believed',
+    bug: 'the trail calls a click invalid by the first hundred loads of its link, and the person who came after them is billed',
+    file: 'query-api/answers/click-validity.ts',
+    integration: 'test/integration/clickhouse/invalid-clicks.test.ts',
+    edits: [['if (isCutOf(copy.ad_id) &&', 'if (isCutOf(copy.country) &&']],
+  },
+  {
     name: 'late-copy-believed-at-once',
     bug: 'the trail calls a click valid by a copy that came too late and that no restatement has read',
     file: 'query-api/answers/click-validity.ts',

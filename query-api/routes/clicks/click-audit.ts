@@ -43,7 +43,8 @@ export function routeClickAudit(http: Http, { storeFor }: ClickAuditDeps): void 
       const place = placing(event_id, partitionsOf(progress), routing);
       const rulesOf = (version: number) => routing?.versions.find(known => known.version === version)?.rules;
       const trail = trailOf(raw.rows, quarantined.rows, restated, place);
-      const copies = await validityOf(event_id, trail, { cells: store.cells, rulesOf });
+      const isCutOf = (adId: string) => raw.isCutOf(adId) || quarantined.isCutOf(adId);
+      const copies = await validityOf(event_id, trail, { cells: store.cells, rulesOf, isCutOf });
       const finality = finalityOf(progress);
       return {
         event_id,
@@ -160,7 +161,7 @@ const schema = {
               }),
               state: stateField,
               validity: Type.Union([Type.Enum(['valid', 'invalid', 'unknown'], { type: 'string' }), Type.Null()], {
-                description: `Whether the counted click is valid, so that it is in \`net\`. \`unknown\`: its count or its rules are not known yet, or its ad has more than ${cellClicksRead} clicks of this country in the minute. Null: this copy is not counted.`,
+                description: `Whether the counted click is valid, so that it is in \`net\`. \`unknown\`: its count or its rules are not known yet, its ad has more than ${cellClicksRead} clicks of this country in the minute, or this copy is invalid by its facts and not all others are listed. Null: this copy is not counted.`,
               }),
               invalid_reason: Type.Union([Type.String(), Type.Null()], {
                 description:

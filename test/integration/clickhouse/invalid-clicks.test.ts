@@ -215,6 +215,19 @@ describe('the trail of a click', () => {
     expect(await validity('d7')).toEqual([['counted', 'user_velocity']]);
   });
 
+  it('says nothing of a click with more copies than it lists, of which a later one may be the best', async () => {
+    const loads = (adId: string, first: Partial<Click>) =>
+      Array.from({ length: 101 }, (_, i) =>
+        at(240_000, { adId, eventId: `${adId}0`, clickId: `${adId}${i}`, ...(i === 0 ? first : i < 100 ? bot : {}) }),
+      ).map((one, i) => ({ ...one, receivedAt: one.receivedAt + i }));
+    await store.insertRaw([...loads('f', bot), ...loads('g', {})]);
+    const row = { minute: (start + 240_000) / 1_000, country: 'KR', partition: 0, version: 10, late: 0, clicks: 1 };
+    const valid = { duplicates: 100, rules: 2, invalid: 0, invalid_by: {} };
+    await store.insertCounts(['f', 'g'].map(ad_id => ({ ...row, ad_id, ...valid })));
+    const validity = async (eventId: string) => (await trail(eventId))[0].validity;
+    expect([await validity('f0'), await validity('g0')]).toEqual(['unknown', 'valid']);
+  });
+
   it('judges a click by a copy that came too late once a restatement has read it', async () => {
     const [robot, person] = [bot, {}].map((more, i) =>
       at(180_000, { adId: 'e', eventId: 'e0', ...more, clickId: `e${i}` }),
