@@ -16,6 +16,7 @@ import { adIdPattern, type Click, isDotSegment, isText, limits, parseTime } from
 import { countryOf, unknownCountry } from './country.ts';
 import { isPurpose, purposes } from './load-purpose.ts';
 import { originOf, referrerRule } from './referrer.ts';
+import { facts as allFacts, factsIn } from './validity/facts.ts';
 
 export type RejectCode =
   | 'invalid_json'
@@ -30,7 +31,7 @@ export type RejectCode =
   | 'too_far_ahead';
 
 /** Fields that do not identify a click. */
-export const optionalFields = ['country', 'user_id', 'ip', 'user_agent', 'referrer', 'purpose'] as const;
+export const optionalFields = ['country', 'user_id', 'ip', 'user_agent', 'referrer', 'purpose', 'facts'] as const;
 export type OptionalField = (typeof optionalFields)[number];
 
 export interface DroppedField {
@@ -124,7 +125,7 @@ export function isAddress(value: unknown): value is string {
 }
 
 /** The fields that say how the click was made. */
-function moreOf(input: Posted, dropped: DroppedField[]): Pick<Click, 'userAgent' | 'referrer' | 'purpose'> {
+function moreOf(input: Posted, dropped: DroppedField[]): Pick<Click, 'userAgent' | 'referrer' | 'purpose' | 'facts'> {
   const userAgent = given(input.user_agent);
   const page = given(input.referrer);
   const purpose = given(input.purpose);
@@ -134,8 +135,23 @@ function moreOf(input: Posted, dropped: DroppedField[]): Pick<Click, 'userAgent'
   if (page !== undefined && referrer === undefined) drop(dropped, 'referrer', page, referrerRule);
   const isKnown = purpose === undefined || isPurpose(purpose);
   if (!isKnown) drop(dropped, 'purpose', purpose, `must be ${purposes.join(' or ')}`);
-  return { userAgent: isAgent ? userAgent : undefined, referrer, purpose: isKnown ? purpose : undefined };
+  const facts = factsFrom(given(input.facts), dropped);
+  return { userAgent: isAgent ? userAgent : undefined, referrer, purpose: isKnown ? purpose : undefined, facts };
 }
+
+/**
+ * What was found out about a click when it was received first, by fields of which less may be kept. Of a click that no
+ * rule applied to, nothing is taken: only the operator's list may say so of a click, and then its other facts mean nothing.
+ */
+function factsFrom(value: unknown, dropped: DroppedField[]): number | undefined {
+  const letters = value === undefined || (typeof value === 'string' && factLetters.test(value)) ? value : undefined;
+  if (letters !== value) drop(dropped, 'facts', value, factsRule);
+  const bits = factsIn(letters ?? '');
+  return bits === 0 || (bits & allFacts.allowed.bit) !== 0 ? undefined : bits;
+}
+
+const factLetters = new RegExp(`^[a-z]{1,${limits.factsLength}}$`);
+const factsRule = `must be 1 to ${limits.factsLength} small letters, as a line or an export has them`;
 
 /** Fields of an object whose values are not checked yet. */
 interface Posted {
@@ -148,6 +164,7 @@ interface Posted {
   readonly user_agent?: unknown;
   readonly referrer?: unknown;
   readonly purpose?: unknown;
+  readonly facts?: unknown;
 }
 
 const knownFields: ReadonlySet<string> = new Set(['ad_id', 'event_id', 'clicked_at', ...optionalFields]);

@@ -56,6 +56,10 @@ export const ClickBody = Type.Object(
       Type.Union([Type.Literal('prefetch'), Type.Literal('head')]),
       '`prefetch` if a program has loaded the link before anybody clicked (header Sec-Purpose), `head` if it has only asked whether it works (method HEAD)',
     ),
+    facts: extra(
+      Type.String({ pattern: `^[a-z]{1,${limits.factsLength}}$` }),
+      'what was found out about the click when it was received first: letters, as exports and quarantined lines have them. They are added to what is found out now, so that a click that is posted again is as good as it was',
+    ),
   },
   {
     description:

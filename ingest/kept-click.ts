@@ -1,6 +1,6 @@
 /**
  * Makes of a click that was judged the click that is kept. Its address gets the one spelling that it has. Its country is found by its address if it is not known, and
- * its facts by address, user agent and purpose (fact-finding/). Only then address, user id and user agent become what the
+ * its facts by address, user agent and purpose (fact-finding/); those that it was posted with stay. Only then address, user id and user agent become what the
  * settings keep of them (privacy/): of a hash, nobody can tell the network any more.
  */
 import { canonicalAddress } from './canonical-address.ts';
@@ -25,7 +25,7 @@ export function keptClick(click: Click, kept: KeptFields, sentBy: 'client' | 'br
   const { userId, userAgent, purpose, clickedAt } = click;
   const ip = click.ip === undefined ? undefined : canonicalAddress(click.ip);
   const isFound = click.country === unknownCountry && ip !== undefined && countryOfAddress !== undefined;
-  const found = finder?.factsOf(ip, userAgent, purpose, sentBy === 'browser') ?? 0;
+  const found = (finder?.factsOf(ip, userAgent, purpose, sentBy === 'browser') ?? 0) | (click.facts ?? 0);
   const country = isFound ? countryOfAddress(ip) : click.country;
   const known = { ...click, ip, country, ...(found !== 0 && { facts: found }) };
   if (personal === undefined) return known;

@@ -33,7 +33,7 @@ function addSourceOptions(command: Command): void {
     )
     .option(
       '--map <pairs>',
-      'where each field is: ad_id=col,clicked_at=col,…, also for event_id, user_id, ip, country, user_agent, referrer and purpose, and for url, method and status, which --ad-id, --method, --status and --path use. A col is a column of a CSV file or a log, a field of NDJSON (also a.b), or query:NAME for a parameter of the URL',
+      'where each field is: ad_id=col,clicked_at=col,…, also for event_id, user_id, ip, country, user_agent, referrer, purpose and facts, and for url, method and status, which --ad-id, --method, --status and --path use. A col is a column of a CSV file or a log, a field of NDJSON (also a.b), or query:NAME for a parameter of the URL',
     )
     .option(
       '--ad-id <source>',

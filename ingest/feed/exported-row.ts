@@ -23,7 +23,7 @@ export function exportedRow(kind: ExportKind, columns: Columns): Row {
   const given = Object.entries(columns).filter(
     ([column, value]) => value !== '' && !(column === 'country' && value === unknownCountry),
   );
-  // Facts are found again by whoever takes the click, but for one: exports do not have its purpose.
+  // Facts stay, whatever is kept of the fields by which they were found. Of the purpose, exports have nothing but its fact.
   const isPrefetch = (factsIn(String(columns['facts'] ?? '')) & allFacts.prefetch.bit) !== 0;
   return { columns: { ...Object.fromEntries(given), ...(isPrefetch && { purpose: 'prefetch' }) } };
 }

@@ -2516,6 +2516,8 @@ export interface Operations {
             readonly referrer?: string | null | undefined;
             /** `prefetch` if a program has loaded the link before anybody clicked (header Sec-Purpose), `head` if it has only asked whether it works (method HEAD) */
             readonly purpose?: 'prefetch' | 'head' | null | undefined;
+            /** what was found out about the click when it was received first: letters, as exports and quarantined lines have them. They are added to what is found out now, so that a click that is posted again is as good as it was */
+            readonly facts?: string | null | undefined;
           }
         | readonly {
             /** the ad that was clicked: 1 to 128 of `A-Z a-z 0-9 . _ : -`, but not `.` or `..` */
@@ -2536,6 +2538,8 @@ export interface Operations {
             readonly referrer?: string | null | undefined;
             /** `prefetch` if a program has loaded the link before anybody clicked (header Sec-Purpose), `head` if it has only asked whether it works (method HEAD) */
             readonly purpose?: 'prefetch' | 'head' | null | undefined;
+            /** what was found out about the click when it was received first: letters, as exports and quarantined lines have them. They are added to what is found out now, so that a click that is posted again is as good as it was */
+            readonly facts?: string | null | undefined;
           }[];
     };
     readonly answer: {
@@ -2561,7 +2565,7 @@ export interface Operations {
       readonly ignored_fields: readonly string[];
       /** fields that broke a rule and were left out of accepted clicks; each field is listed once */
       readonly warnings: readonly {
-        /** country, user_id, ip, user_agent, referrer, purpose */ readonly field: string;
+        /** country, user_id, ip, user_agent, referrer, purpose, facts */ readonly field: string;
         /** number of clicks that count without it */
         readonly clicks: number;
         /** position of the first of these clicks, as in `rejected` */

@@ -4614,6 +4614,20 @@ export const mutations: readonly Mutation[] = [
     edits: [['arrayFirstIndex(letter -> position(facts, letter) > 0,', 'arrayFirstIndex(letter -> 1 = 2,']],
   },
   {
+    name: 'facts-lost-on-the-way-back',
+    bug: 'a click of an export that is fed again has no facts where its address and user agent are not kept: by this copy the click of a robot is billed',
+    file: 'ingest/kept-click.ts',
+    unit: 'test/unit/ingest/privacy/kept-clicks.test.ts',
+    edits: [[' | (click.facts ?? 0)', '']],
+  },
+  {
+    name: 'allowed-by-itself',
+    bug: 'whoever posts a click can say that no rule applies to it',
+    file: 'ingest/click-body.ts',
+    unit: 'test/unit/ingest/privacy/kept-clicks.test.ts',
+    edits: [['bits === 0 || (bits & allFacts.allowed.bit) !== 0', 'bits === 0']],
+  },
+  {
     name: 'copies-cut-believed',
     bug: 'the trail calls a click invalid by the first hundred loads of its link, and the person who came after them is billed',
     file: 'query-api/answers/click-validity.ts',

@@ -188,6 +188,7 @@ describe('what we export', () => {
       country: fc.constantFrom('KR', 'US'),
       user_id: text,
       ip: fc.constantFrom('203.0.113.7', '2001:db8::1'),
+      facts: fc.constantFrom('b', 'cd'),
     },
     { requiredKeys: ['ad_id', 'event_id', 'clicked_at'] },
   );
@@ -199,8 +200,16 @@ describe('what we export', () => {
   type Click = typeof click extends fc.Arbitrary<infer T> ? T : never;
 
   const exported = (one: Click) => ({
-    ...{ click_id: '01K', received_at: '2026-01-01T00:00:00.000Z', user_id: '', ip: '', country: 'ZZ', ...one },
-    ...{ facts: 'b', user_agent: '', referrer: '' },
+    ...{
+      click_id: '01K',
+      received_at: '2026-01-01T00:00:00.000Z',
+      user_id: '',
+      ip: '',
+      country: 'ZZ',
+      facts: '',
+      ...one,
+    },
+    ...{ user_agent: '', referrer: '' },
     clicked_at: new Date(one.clicked_at).toISOString(),
   });
   const quarantined = (one: Click) => ({
@@ -224,13 +233,15 @@ describe('what we export', () => {
     'clicks as we take them': linesOf,
   };
 
-  it.each(Object.entries(files))('comes back as the very clicks: %s', async (_, fileOf) => {
+  const hasFacts = (file: string) => file !== 'clicks as CSV, of an earlier release';
+
+  it.each(Object.entries(files))('comes back as the very clicks: %s', async (file, fileOf) => {
     await fc.assert(
       fc.asyncProperty(clicks, async all => {
         const { clicks: fed, rejected } = await outcome(Buffer.from(fileOf(all)), []);
         const asFed = fed.map(one => ({ ...Object(one), clicked_at: new Date(Object(one).clicked_at).getTime() }));
         expect(rejected).toBe(0);
-        expect(asFed).toEqual(all);
+        expect(asFed).toEqual(hasFacts(file) ? all : all.map(({ facts: _, ...one }) => one));
       }),
       { numRuns: 60 },
     );

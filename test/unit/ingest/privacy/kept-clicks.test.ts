@@ -68,8 +68,21 @@ describe.each([
       const [line] = linesOf(posted, { personal, finder });
       expect(line?.['facts']).toBe('bc');
       expect(line).not.toHaveProperty('user_agent');
+      // As exports give it back: otherwise it would be a copy without facts, by which the click of a robot is billed.
+      expect(linesOf(written(JSON.stringify(line)), { personal, finder })).toMatchObject([{ facts: 'bc' }]);
     },
   );
+
+  it('again has what is found now beside the facts that it had, and nothing by which no rule would apply to it', () => {
+    const again = (facts: string, more = '') => {
+      const posted = written(click.replace('}', `,"facts":"${facts}"${more}}`));
+      return linesOf(posted, { finder: new FactFinder() })[0]?.['facts'];
+    };
+    expect(again('bz', ',"purpose":"head"')).toBe('bp');
+    expect(again('ab')).toBeUndefined();
+    expect(again('a', ',"user_agent":"curl/8.5.0"')).toBe('b');
+    expect(again('B', ',"user_agent":"curl/8.5.0"')).toBe('b');
+  });
 
   it('keeps of its referrer the origin alone', () => {
     const posted = written(click.replace('}', ',"referrer":"https://page.example/a?q=secret","purpose":"head"}'));
