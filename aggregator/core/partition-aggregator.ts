@@ -181,9 +181,7 @@ export class PartitionAggregator {
     const changed = [...this.#closedWindows, ...this.#windows.values()].filter(({ cells }) => cells.changedCount > 0);
     const isJudged = changed.some(({ validity }) => validity !== undefined);
     for (const window of changed) this.#rows.write(window, version, isJudged);
-    for (const window of this.#closedWindows) {
-      this.#spare.release(window);
-    }
+    for (const window of this.#closedWindows) this.#spare.release(window);
     this.#closedWindows = [];
     const { chunks, rows } = this.#rows.drain();
     const quarantined = this.#quarantine.drain();
