@@ -25,7 +25,7 @@ export function clickText({ event_id, is_complete, copies }: AnswerOf<'getClick'
     [
       ...['outcome', 'state', 'ad', 'country', 'clicked', 'received', 'minute'].map(title => ({ title })),
       { title: 'partition', isNumber: true },
-      ...['quarantined because', 'counted by job', 'valid', 'click id'].map(title => ({ title })),
+      ...['quarantined because', 'restated by job', 'valid', 'click id'].map(title => ({ title })),
     ],
     copies.map(copy => [
       outcomeText(copy.outcome, style),

@@ -4926,6 +4926,13 @@ export const mutations: readonly Mutation[] = [
     edits: [['min((badness, said)).2 != max((-badness, said)).2 OR', '1 = 2 OR']],
   },
   {
+    name: 'sql-unsure-of-robots',
+    bug: 'a link that robots load from several addresses is called unsure, and a click of it may be billed without a word',
+    file: 'query-api/store/jobs/sql-invalid.ts',
+    integration: 'test/integration/clickhouse/invalid-reconciled.test.ts',
+    edits: [['if(badness > 0, toUInt64(0),', 'if(badness > 99, toUInt64(0),']],
+  },
+  {
     name: 'sql-erased-is-drift',
     bug: 'clicks of an erased person are reported as a difference',
     file: 'query-api/store/jobs/sql-invalid.ts',
@@ -5001,7 +5008,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       [
         'cells.addDuplicate(cell);',
-        'cells.addDuplicate(cell);\n      if (validity?.judge(cells, cell, persons, i, clickedAt[i]! - start)) this.#invalid++;',
+        'cells.addDuplicate(cell);\n      if (validity?.judge(cells, cell, persons, this.#group.ids, i, clickedAt[i]! - start)) this.#invalid++;',
       ],
     ],
   },

@@ -3,8 +3,8 @@
  * received for the range.
  *
  * A line that arrives in time is counted, or found to be a duplicate. A line that arrives too late is quarantined. A recount
- * looks at it later (`restated`): then it becomes a click (`added`), or it is a copy. Such copies change no count, so they are
- * in no other number of the page. The sum is not shown for a filter, because quarantine is known for all countries together.
+ * looks at it later (`restated`): then it becomes a click (`added`), or it is a copy. Such copies add no click, so most of
+ * them are in no other number of the page (those that are, are `addedDuplicates`). The sum is not shown for a filter, because quarantine is known for all countries together.
  */
 import { h } from '../dom.js';
 import { counted, number } from '../format.js';

@@ -7,9 +7,9 @@
  * A minute is judged by the version of the rules that its rows have. Whether that is the version that was announced for
  * the minute is not asked, because a replay may have changed it.
  *
- * Two kinds of clicks cannot be judged for sure: those whose best copies say different things, or whose copies name
- * several countries, since any of these may be the one that was counted, and those of erased persons, whose addresses
- * are no longer those by which they were judged. One click more or less in a cell changes one reason by one, so no
+ * Two kinds of clicks cannot be judged for sure: those whose best copies say different things to the caps, or whose
+ * copies name several countries, since any of these may be the one that was counted, and those of erased persons, whose
+ * addresses are no longer those by which they were judged. One click more or less in a cell changes one reason by one, so no
  * reason may be off by more than the unsure clicks of the cell. Of a split ad, each partition has applied the caps by itself. Until such a minute is recounted, only its facts
  * are compared, and that no more is invalid than by the rules.
  */
@@ -243,7 +243,7 @@ function foundCells(range: TimeRange, minutes: readonly number[], { rules }: Rul
 /**
  * A row for each click: `n` is 1 in the country in which it is counted here, that of its first copy, and 0 in others that
  * its copies name. Everything else is what the best copy says: the one with the lowest `badness`, which is 0 where facts
- * say nothing against it, else the place of its reason. `u` is 1 if the click is unsure; `reason` is the place of the first fact by which it is invalid, or 0. Persons and addresses are
+ * say nothing against it, else the place of its reason. `u` is 1 if the click is unsure; `reason` is the place of the first fact by which it is invalid, or 0. What a copy with such a reason says besides does not matter, as caps do not look at it. Persons and addresses are
  * hashes, which need less memory than user agents, and 0 where there is none.
  */
 function clicksOnce(range: TimeRange, minutes: readonly number[], rules: RuleSet['rules']): Sql {
@@ -270,8 +270,8 @@ function clicksOnce(range: TimeRange, minutes: readonly number[], rules: RuleSet
       FROM (
         SELECT toStartOfMinute(clicked_at) AS at, ad_id AS ad, event_id AS id, received_at AS received, country AS c,
           ${reason} AS r, ${isOfPersons ? person : nobody} AS p, ${isOfPersons ? sql`user_id != ''` : sql`false`} AS of_user,
-          ${address} AS a, ${step} AS s, sipHash64(r, p, of_user, a, s) AS said, ${isErased} AS is_erased,
-          if(r = ${allowed}, 0, toInt16(r)) AS badness
+          ${address} AS a, ${step} AS s, if(r = ${allowed}, 0, toInt16(r)) AS badness,
+          if(badness > 0, toUInt64(0), sipHash64(r, p, of_user, a, s)) AS said, ${isErased} AS is_erased
         FROM ${sharded('click_raw')}
         WHERE ${clickedWithin(range)} AND toUnixTimestamp(toStartOfMinute(clicked_at)) IN ${minutes.map(secondsOf)}
       ) GROUP BY at, ad, id

@@ -158,6 +158,21 @@ async function cellThatSays(said: Partial<AdMinuteRow>, more: Partial<Click> = {
 const saying = (invalid_by: InvalidBy) => ({ invalid_by, invalid: sumOf(invalid_by) });
 
 describe('a difference', () => {
+  it('of a link that robots have loaded from two addresses is one, because no cap looks at these', async () => {
+    const shift = nextShift();
+    const robot = click({ adId: 'a', eventId: 'link', ip: '203.0.113.7', clickedAt: minute0, facts: facts.bot.bit });
+    const loads = moved([robot, { ...robot, clickId: 'other', ip: '203.0.113.8', receivedAt: 1 }], shift);
+    const rows = counted(loads, () => sets[0]!);
+    expect(rows).toMatchObject([{ clicks: 1, invalid: 1 }]);
+    await store(
+      loads,
+      rows.map(row => ({ ...row, ...saying({}) })),
+    );
+    const [found] = await compared(shift, sets);
+    expect(found).toMatchObject({ cells: 1, differing: 1, unsure: 0 });
+    expect(found?.reasons).toEqual([{ reason: 'known_bot', cells: 1, counted: 0, raw: 1, off: 1 }]);
+  });
+
   it.each<[string, InvalidBy, object[]]>([
     [
       'one reason taken for another',

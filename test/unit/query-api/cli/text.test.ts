@@ -463,7 +463,7 @@ it('shows what became of each copy of a click, and nothing of it moves the curso
     [
       ...['outcome', 'state', 'ad', 'country', 'clicked', 'received', 'minute', 'partition'],
       'quarantined because',
-      'counted by job',
+      'restated by job',
       'valid',
       'click id',
     ],
