@@ -607,7 +607,7 @@ export interface Operations {
             readonly uniques?: boolean | undefined;
             /** Adds the counts of the range of the same length right before. */
             readonly compare?: 'previous' | undefined;
-            /** Answers what was answered at this time for final minutes, without later restatements. Any moment, in the form of `from`. */
+            /** Answers what was answered at this time for final minutes, without later restatements. Any moment, in the form of `from`. If the first restatement of a count took clicks away and left only late ones, how many of those that it took were late is not stored. Then `late` before it is the lowest number that is possible. */
             readonly as_of?: string | undefined;
           }
         | undefined;

@@ -79,30 +79,43 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
      * cells have now, minus what these cells had before the first of the restatements. The current counts are read
      * too, because an earlier release wrote a restatement before it changed the counts. If its job failed in between,
      * the counts were never changed.
+     *
+     * How many late clicks a cell had is stored with the restatement before, if there is one. Otherwise it follows from
+     * what the first one has made of it (`changeOf` in aggregator/replay/cell-change.ts). Only if that one took clicks
+     * away, and all clicks that it left were late, may some of those that it took have been late too: then `late` is the
+     * lowest number that is possible.
      */
     async addedSince(adId: string, selection: StatedSelection, asOf: number): Promise<UndoneCounts> {
       const ours = sql`${within(selection)} ${ofAd(adId)}`;
-      const since = sql`${ours} AND at > fromUnixTimestamp64Milli(${asOf}, 'UTC') AND ${isVisible(selection)}`;
+      const history = sql`${ours} AND ${isVisible(selection)}`;
+      const isLater = sql`at > fromUnixTimestamp64Milli(${asOf}, 'UTC')`;
       const row = await readRow(
         clickhouse,
         Counts,
         statement`SELECT sum(toInt64(clicks_now) - toInt64(clicks_then)) AS count,
            sum(toInt64(duplicates_now) - toInt64(duplicates_then)) AS duplicates,
-           sum(arraySum(step -> if(step.1 <= bitShiftRight(version_now, 48), step.2, 0), steps)) AS late,
+           sum(multiIf(earlier.1, toInt64(late_now) - toInt64(earlier.2), first_later.1, toInt64(late_now) - first_later.2,
+             arraySum(step -> if(step.1 <= bitShiftRight(version_now, 48), step.2, 0), steps))) AS late,
            sum(toInt64(invalid_now) - toInt64(invalid_then)) AS invalid
          FROM (
-           SELECT minute, country, sum(clicks) AS clicks_now, sum(duplicates) AS duplicates_now,
+           SELECT minute, country, sum(clicks) AS clicks_now, sum(duplicates) AS duplicates_now, sum(late) AS late_now,
              sum(invalid) AS invalid_now, max(version) AS version_now
            FROM ${statedRows('ad_minute_by_ad', ours, selection)}
-           WHERE minute IN (SELECT minute FROM restatement FINAL WHERE ${since})
+           WHERE minute IN (SELECT minute FROM restatement FINAL WHERE ${history} AND ${isLater})
            GROUP BY minute, country
          ) AS stated
          INNER JOIN (
-           SELECT minute, country, argMin(before, revision) AS clicks_then,
-             argMin(before_duplicates, revision) AS duplicates_then,
-             argMin(${invalidIn(sql`stated_judged`)}, revision) AS invalid_then,
-             groupArray((revision, greatest(0, toInt64(after) - toInt64(before)))) AS steps
-           FROM restatement FINAL WHERE ${since} GROUP BY minute, country
+           SELECT minute, country, argMinIf(before, revision, is_later) AS clicks_then,
+             argMinIf(before_duplicates, revision, is_later) AS duplicates_then,
+             argMinIf(${invalidIn(sql`stated_judged`)}, revision, is_later) AS invalid_then,
+             argMaxIf((notEmpty(rows), late_after), revision, NOT is_later) AS earlier,
+             argMinIf((notEmpty(rows), toInt64(late_after) - added), revision, is_later) AS first_later,
+             groupArrayIf((revision, added), is_later) AS steps
+           FROM (
+             SELECT *, ${isLater} AS is_later, greatest(0, toInt64(after) - toInt64(before)) AS added,
+               arraySum(each -> each.4, rows) AS late_after
+             FROM restatement FINAL WHERE ${history}
+           ) GROUP BY minute, country HAVING max(is_later)
          ) AS undone USING (minute, country) ${settings(1)}`,
       );
       return row ?? noClicks;

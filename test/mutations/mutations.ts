@@ -35,6 +35,36 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    name: 'restatements-of-two-moments',
+    bug: 'the total of restatements and their page are read one beside the other: a page can miss what the total has, or have a part of a recount that no later page completes',
+    file: 'query-api/routes/ads/restatements.ts',
+    integration: 'test/integration/clickhouse/restated-at-once.test.ts',
+    edits: [
+      [
+        'await stated.at(\n        range,\n        async () =>\n          await Promise.all([',
+        'await (\n        (async () =>\n          await Promise.all([',
+      ],
+      ['limit + 1, order),\n          ]),\n      );', 'limit + 1, order),\n          ]))()\n      );'],
+    ],
+  },
+  {
+    name: 'late-clicks-taken-away',
+    bug: 'as_of takes off the late clicks that restatements have added, and forgets those that they have taken away: too few clicks were late then',
+    file: 'query-api/store/restatements.ts',
+    integration: 'test/integration/clickhouse/restated-at-once.test.ts',
+    edits: [
+      ['multiIf(earlier.1, ', 'multiIf(0, '],
+      ['first_later.1, toInt64(late_now)', '0, toInt64(late_now)'],
+    ],
+  },
+  {
+    name: 'late-clicks-of-the-first-step',
+    bug: 'how many clicks were late before is worked out from what the next restatement has made of it, which keeps no more of them than clicks: too few where it took clicks away',
+    file: 'query-api/store/restatements.ts',
+    integration: 'test/integration/clickhouse/restated-at-once.test.ts',
+    edits: [['multiIf(earlier.1, ', 'multiIf(0, ']],
+  },
+  {
     name: 'collects-under-load',
     bug: 'everything is collected while clicks come in: each time they wait for tens of milliseconds',
     file: 'infra/idle-memory.ts',

@@ -128,7 +128,7 @@ const schema = {
       as_of: Type.Optional(
         Type.String({
           description:
-            'Answers what was answered at this time for final minutes, without later restatements. Any moment, in the form of `from`.',
+            'Answers what was answered at this time for final minutes, without later restatements. Any moment, in the form of `from`. If the first restatement of a count took clicks away and left only late ones, how many of those that it took were late is not stored. Then `late` before it is the lowest number that is possible.',
         }),
       ),
     },

@@ -34,7 +34,7 @@ export function routeRestatements(http: Http, { storeFor, rules }: AdsDeps): voi
     '/v1/ads/:ad_id/restatements',
     { schema, config: { scope: 'read', tenants: 'limited' } },
     async (request, reply) => {
-      const { restatements, sight } = storeFor(request);
+      const { restatements, stated, sight } = storeFor(request);
       const { ad_id } = request.params;
       const { limit = 100, cursor, ...asked } = request.query;
       const { country, order } = asked;
@@ -45,10 +45,15 @@ export function routeRestatements(http: Http, { storeFor, rules }: AdsDeps): voi
       const [minute, inCountry, revision] = cursors.read(cursor, question, sight) ?? [];
       const after = minute === undefined ? undefined : { minute, country: inCountry ?? '', revision: revision ?? 0 };
       const selection = { ...range, country: askedCountry(country) };
-      const [total, rows] = await Promise.all([
-        restatements.totalOfAd(ad_id, selection),
-        restatements.ofAd(ad_id, selection, after, limit + 1, order),
-      ]);
+      // Of one moment. Otherwise a page could begin with some rows of a recount and miss others, which no later page has.
+      const [total, rows] = await stated.at(
+        range,
+        async () =>
+          await Promise.all([
+            restatements.totalOfAd(ad_id, selection),
+            restatements.ofAd(ad_id, selection, after, limit + 1, order),
+          ]),
+      );
       const page = pageOf(rows, limit, last =>
         cursors.write([last.minute, last.country, last.revision], question, sight),
       );

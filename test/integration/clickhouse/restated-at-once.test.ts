@@ -283,6 +283,70 @@ describe('the changes of a minute', () => {
     expect(await asOf(before)).toMatchObject({ count: cellsOfAd, state: 'final' });
     expect(await asOf(Date.now())).toMatchObject({ count: 2 * cellsOfAd, state: 'restated' });
   });
+
+  it('leave to as_of how many clicks were late then, whether they have added clicks, taken some away or judged them anew', async () => {
+    const cell = { minute: start / 1_000, ad_id: 'ad-late', country: 'KR', partition: 0, duplicates: 0, ...notJudged };
+    // What is counted after each of them, and by which rules. Those of the first are the stream's.
+    const history = [
+      { clicks: 10, rules: 0, late: 3 },
+      { clicks: 8, rules: 0, late: 3 },
+      { clicks: 14, rules: 0, late: 9 },
+      { clicks: 6, rules: 0, late: 6 },
+      { clicks: 9, rules: 0, late: 9 },
+      { clicks: 9, rules: 1, late: 9 },
+    ];
+    await insert('ad_minute', { ...cell, ...history[0], version: 50 });
+    const rows: object[] = [{ ...cell, ...history[0], revision: 0 }];
+    const moments: number[] = [];
+    for (const [revision, { clicks, rules, late }] of history.entries()) {
+      if (revision === 0) continue;
+      const change = changeOf({ ...cell, clicks, rules }, [rows.at(-1) as never])!;
+      expect(change).toMatchObject({ revision, rows: [{ clicks, late }] });
+      const entries = said(`job-${revision}`, [change]);
+      const [row] = entries[0]?.rows ?? [];
+      moments.push((row as { at: number }).at);
+      await write(entries);
+      rows.push({ ...cell, clicks, rules, late, revision });
+    }
+    const asOf = async (revision: number) => {
+      const at = moments[revision - 1] ?? (moments[0] ?? 0) - 1;
+      const { count, late } = await get(`/v1/ads/ad-late/aggregated_count?${minute}&as_of=${at}`);
+      return { count, late };
+    };
+    for (const [revision, { clicks, late }] of history.entries())
+      expect([revision, await asOf(revision)]).toEqual([revision, { count: clicks, late }]);
+    const now = await get(`/v1/ads/ad-late/aggregated_count?${minute}`);
+    expect(now).toMatchObject({ count: 9, late: 9, state: 'restated' });
+  });
+
+  it('are on a page of restatements and in its total, or in neither, when they become visible between two statements', async () => {
+    const [told, ...others] = said('j', changesAfter(1));
+    await write(told ? [told] : []);
+    const { clickhouse } = engine;
+    const summedUp = Promise.withResolvers<void>();
+    let isVisible = false;
+    const between = async (statement: string, ...rest: never[]) => {
+      if (statement.includes('after_net')) await summedUp.promise;
+      const rows = await (clickhouse.query as (...all: unknown[]) => Promise<never[]>)(statement, ...rest);
+      if (!statement.includes('AS added_net') || isVisible) return rows;
+      isVisible = true;
+      await write(others);
+      summedUp.resolve();
+      return rows;
+    };
+    const countedLog = { endOffsets: async () => new Map([[0, 100]]), sinkPositions: async () => [] };
+    const slow = { ...clickhouse, query: between as typeof clickhouse.query };
+    const app = await buildQueryApi({
+      ...{ config: loadConfig(QueryApiConfig, {}), clickhouse: slow, log, now: Date.now, countedLog },
+    });
+    try {
+      const { body } = await app.inject({ url: `/v1/ads/ad-0/restatements?${minute}` });
+      const { total, restatements } = JSON.parse(body);
+      expect([isVisible, total.changes, restatements.length]).toEqual([true, countries.length, countries.length]);
+    } finally {
+      await app.close();
+    }
+  });
 });
 
 describe('readers that ask without pause', () => {
