@@ -1353,7 +1353,7 @@ export interface Operations {
           readonly cells_differing: number;
           /** How many of them are of split ads that were not recounted yet. Of these, only facts are compared, and that no more is invalid than by the rules. */
           readonly cells_split: number;
-          /** How many of them have clicks whose copies say different things, or which are of erased persons. They may differ by as many clicks. */
+          /** How many of them have clicks whose best copies say different things to caps, whose copies name several countries, or which are of erased persons. They may differ by as many clicks. */
           readonly cells_unsure: number;
           /** The reasons by which counts differ. */
           readonly by_reason: readonly {
@@ -2175,7 +2175,7 @@ export interface Operations {
             readonly cells_differing: number;
             /** How many of them are of split ads that were not recounted yet. Of these, only facts are compared, and that no more is invalid than by the rules. */
             readonly cells_split: number;
-            /** How many of them have clicks whose copies say different things, or which are of erased persons. They may differ by as many clicks. */
+            /** How many of them have clicks whose best copies say different things to caps, whose copies name several countries, or which are of erased persons. They may differ by as many clicks. */
             readonly cells_unsure: number;
             /** The reasons by which counts differ. */
             readonly by_reason: readonly {
@@ -2974,7 +2974,7 @@ export interface Operations {
           readonly cells_differing: number;
           /** How many of them are of split ads that were not recounted yet. Of these, only facts are compared, and that no more is invalid than by the rules. */
           readonly cells_split: number;
-          /** How many of them have clicks whose copies say different things, or which are of erased persons. They may differ by as many clicks. */
+          /** How many of them have clicks whose best copies say different things to caps, whose copies name several countries, or which are of erased persons. They may differ by as many clicks. */
           readonly cells_unsure: number;
           /** The reasons by which counts differ. */
           readonly by_reason: readonly {

@@ -4644,8 +4644,27 @@ export const mutations: readonly Mutation[] = [
     edits: [['arrayFirstIndex(letter -> position(facts, letter) > 0,', 'arrayFirstIndex(letter -> 1 = 2,']],
   },
   {
+    name: 'better-late-copy-changes-nothing',
+    bug: 'a recount that finds as many clicks and fewer invalid ones restates nothing: the person who comes late to a scanned link is never billed',
+    file: 'aggregator/replay/cell-change.ts',
+    integration: 'test/integration/invalid-rules.test.ts',
+    edits: [
+      [
+        'if (before === after && isSameJudged) return undefined;',
+        "if (before === after && (isSameJudged || invalid < sumOf(stated, 'invalid'))) return undefined;",
+      ],
+    ],
+  },
+  {
     name: 'facts-lost-on-the-way-back',
     bug: 'a click of an export that is fed again has no facts where its address and user agent are not kept: by this copy the click of a robot is billed',
+    file: 'ingest/click-body.ts',
+    unit: 'test/unit/ingest/privacy/kept-clicks.test.ts',
+    edits: [['const facts = factsFrom(given(input.facts), dropped);', 'const facts = factsFrom(undefined, dropped);']],
+  },
+  {
+    name: 'facts-of-one-time-alone',
+    bug: 'a click that is posted again has the facts that are found now, and not those that it had',
     file: 'ingest/kept-click.ts',
     unit: 'test/unit/ingest/privacy/kept-clicks.test.ts',
     edits: [[' | (click.facts ?? 0)', '']],

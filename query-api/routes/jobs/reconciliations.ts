@@ -86,7 +86,7 @@ const InvalidResult = Type.Object(
       'How many of them are of split ads that were not recounted yet. Of these, only facts are compared, and that no more is invalid than by the rules.',
     ),
     cells_unsure: countField(
-      'How many of them have clicks whose copies say different things, or which are of erased persons. They may differ by as many clicks.',
+      'How many of them have clicks whose best copies say different things to caps, whose copies name several countries, or which are of erased persons. They may differ by as many clicks.',
     ),
     by_reason: Type.Array(
       Type.Object(

@@ -160,7 +160,8 @@ const saying = (invalid_by: InvalidBy) => ({ invalid_by, invalid: sumOf(invalid_
 describe('a difference', () => {
   it('of a link that robots have loaded from two addresses is one, because no cap looks at these', async () => {
     const shift = nextShift();
-    const robot = click({ adId: 'a', eventId: 'link', ip: '203.0.113.7', clickedAt: minute0, facts: facts.bot.bit });
+    const from = { ip: '203.0.113.7', userAgent: 'Scanner/1' };
+    const robot = click({ ...from, adId: 'a', eventId: 'link', clickedAt: minute0, facts: facts.bot.bit });
     const loads = moved([robot, { ...robot, clickId: 'other', ip: '203.0.113.8', receivedAt: 1 }], shift);
     const rows = counted(loads, () => sets[0]!);
     expect(rows).toMatchObject([{ clicks: 1, invalid: 1 }]);
