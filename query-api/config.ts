@@ -113,7 +113,7 @@ export const QueryApiConfig = Type.Object({
     minimum: 1,
     maximum: 100,
     description:
-      'replays that people have asked for and that are queued or running; the same number of reconciliations may be open too; more: 429',
+      'replays that people have asked for and that are queued or running; the same number of reconciliations may be open too; more: 429. Several query APIs that are asked at the same moment exceed it by one each, and while no sink runs each has the limit for itself, which delays these jobs and no others',
   }),
   JOBS_MAX_OPEN_PER_CLIENT: Type.Integer({
     default: 40,

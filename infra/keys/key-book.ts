@@ -40,7 +40,10 @@ export interface Key {
   readonly secrets: readonly Secret[];
 }
 
-/** A topic with more keys is considered damaged, because no process makes so many. */
+/**
+ * A topic with more ids is considered damaged. Between them and `mostKeyIds` there is room for what processes write at
+ * once: each makes one key at a time, and reads the log to its end before.
+ */
 const mostKeysRead = 2 * mostKeys;
 
 /** What has become of a change: it holds, or it is void because of another one that was written first. */
@@ -102,6 +105,11 @@ export class KeyBook {
 
   get size(): number {
     return this.#keys.size;
+  }
+
+  /** How many ids were read, void ones too. */
+  get ids(): number {
+    return this.#found.size;
   }
 
   /** The newest first. */

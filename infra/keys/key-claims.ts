@@ -17,6 +17,12 @@ import { type Tenant, tenantOf } from './tenant.ts';
 /** The most keys that can be made, including those that have ended, because all of them are kept. */
 export const mostKeys = 10_000;
 
+/**
+ * From so many ids on, void ones too, no process makes a further key. Void keys take nobody's place among `mostKeys`, but
+ * every process keeps them for ever, so they cannot be without a limit.
+ */
+export const mostKeyIds = mostKeys + mostKeys / 2;
+
 /** Why a key is void. `ads`: they belong to the tenant `other`, of which the key `by` was made first. */
 export type VoidKey =
   | { readonly why: 'ads'; readonly by: string; readonly own: string; readonly prefix: string; readonly other: string }

@@ -69,5 +69,8 @@ function tooSoon(soonest: number): string {
 const minuteMs = 60_000;
 /** The time for the way of the announcement to the broker. */
 const slackMs = 10_000;
-/** Far below what a reader takes for damage, so that announcers at the same moment do not reach it. */
+/**
+ * Far below what a reader takes for damage. Announcers at the same moment exceed it by one each: every process announces
+ * one version at a time (query-api/routes/rules/rules.ts).
+ */
 const mostAnnounced = mostVersions / 2;

@@ -9,8 +9,8 @@ import { exactTypes } from '../../http/exact-types.ts';
 import { isoOf, problems, timeField } from '../../http/parameters.ts';
 import { needsRaw } from '../../store/filters/click-filter.ts';
 import { conditionsOf, FilterDefinition, normalDefinition } from '../../store/filters/filter-definition.ts';
-import type { FilterStore } from '../../store/filters/filter-store.ts';
-import { maxFilters, type StoredFilter } from '../../store/filters/filter-store.ts';
+import type { FilterStore, StoredFilter } from '../../store/filters/filter-store.ts';
+import { createNewFilters } from './new-filters.ts';
 
 /** A cursor contains the last id of its page. */
 const cursors = cursorsOf('filters', Type.String({ pattern: filterIdPattern.source }));
@@ -22,6 +22,7 @@ export interface FilterRoutesDeps {
 }
 
 export function routeFilters(http: Http, { filters, now }: FilterRoutesDeps): void {
+  const putNew = createNewFilters({ filters, now });
   http.get('/v1/filters', { schema: listSchema, config: reading }, async (request, reply) => {
     const { limit = 50, cursor } = request.query;
     const rows = await filters.list(cursors.read(cursor, {}, undefined) ?? '', limit + 1);
@@ -44,19 +45,8 @@ export function routeFilters(http: Http, { filters, now }: FilterRoutesDeps): vo
     const { id } = request.params;
     // A wrong filter is refused now. Otherwise the first request that uses it would get the error.
     conditionsOf(request.body);
-    if (!(await filters.get(id)) && (await filters.count()) >= maxFilters) {
-      throw new Problem(
-        409,
-        'too_many_filters',
-        brokenRule(
-          'id',
-          id,
-          `must be the id of an existing filter, because there are already ${maxFilters} filters`,
-          'replace or delete one of them',
-        ),
-      );
-    }
-    return shown(await filters.put(id, normalDefinition(request.body), now()));
+    const definition = normalDefinition(request.body);
+    return shown((await filters.has(id)) ? await filters.put(id, definition, now()) : await putNew(id, definition));
   });
 
   http.delete('/v1/filters/:id', { schema: deleteSchema, config: { scope: deleting } }, async request => {

@@ -6,8 +6,8 @@ import type { Job } from '../../store/jobs/job.ts';
 import { type JobStore, jobRowOf } from '../../store/jobs/job-store.ts';
 
 export interface JobRequests {
-  /** @throws Retryable when the log does not answer */
-  save(job: Job): Promise<void>;
+  /** Returns whether the store shows it already. @throws Retryable when the log does not answer */
+  save(job: Job): Promise<boolean>;
   /** `at` is in epoch ms. @throws Retryable when the log does not answer */
   cancel(id: string, at: number): Promise<void>;
 }
@@ -18,17 +18,19 @@ export function createJobRequests(
   patience: Patience = { withinMs: 5_000 },
 ): JobRequests {
   /** Gives up quietly: what is in the log will become visible, and an error would make the client ask for a second job. */
-  const shown = async (what: string, isVisible: () => Promise<boolean>) => {
+  const shown = async (what: string, isVisible: () => Promise<boolean>): Promise<boolean> => {
     try {
       await untilVisible(what, patience, isVisible);
+      return true;
     } catch (error) {
       if (!(error instanceof Retryable)) throw error;
+      return false;
     }
   };
   return {
     async save(job) {
       await requests.append('job', [jobRowOf(job)]);
-      await shown(`job ${job.id}`, async () => (await store.get(job.id, [job.kind])) !== undefined);
+      return await shown(`job ${job.id}`, async () => (await store.get(job.id, [job.kind])) !== undefined);
     },
     async cancel(id, at) {
       await requests.append('cancellation', [{ job: id, at }]);

@@ -9,7 +9,7 @@ import { brokenRule } from '../../../infra/broken-rule.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import { Problem } from '../../../infra/http.ts';
 import { type Fate, isUsable, type Key, type KeyBook, stateOf, tenantsIn } from '../../../infra/keys/key-book.ts';
-import { mostKeys } from '../../../infra/keys/key-claims.ts';
+import { mostKeyIds, mostKeys } from '../../../infra/keys/key-claims.ts';
 import type { KeyChange } from '../../../infra/keys/key-record.ts';
 import {
   brokenKeyRule,
@@ -25,11 +25,11 @@ import {
 import { pause } from '../../../infra/pause.ts';
 import { invalid } from '../../../infra/problem.ts';
 import type { OwnQuotas } from '../../../infra/quotas/quotas.ts';
+import { inTurn } from '../../http/in-turn.ts';
 import { isoOf } from '../../http/parameters.ts';
-import { inTurn } from './in-turn.ts';
 
 export interface KeyChangesDeps {
-  readonly book: Pick<KeyBook, 'get' | 'list' | 'size' | 'fateOf'>;
+  readonly book: Pick<KeyBook, 'get' | 'list' | 'size' | 'ids' | 'fateOf'>;
   /** Reads the log of keys to its present end. @throws Retryable */
   readonly readToEnd: () => Promise<void>;
   /** @throws Retryable */
@@ -60,7 +60,7 @@ export function createKeyChanges(deps: KeyChangesDeps): KeyChanges {
   const { book, readToEnd, now } = deps;
   const { existing, changed, shown } = changing(deps);
   // Decided one after the other, each by all that was written before it. Others may still write between the two.
-  const turns = inTurn();
+  const turns = inTurn('changes of keys');
   return {
     create: (wanted, doer) =>
       turns(async () => {
@@ -140,11 +140,12 @@ function requireRules(wanted: WantedKey, book: KeyChangesDeps['book'], now: numb
   const broken = brokenKeyRule(wanted, now, tenantsIn(book.list(), now));
   if (broken) throw invalid(broken.field, broken.value, broken.rule, broken.advice);
   if (book.size >= mostKeys) throw tooManyKeys();
+  if (book.ids >= mostKeyIds)
+    throw tooManyKeys(`${mostKeyIds} keys are in topic keys, those included that others have made void`);
 }
 
-function tooManyKeys(): Problem {
-  const detail = `${mostKeys} keys have been made, which is the most: rotate those there are`;
-  return new Problem(409, 'too_many_keys', detail);
+function tooManyKeys(are = `${mostKeys} keys have been made`): Problem {
+  return new Problem(409, 'too_many_keys', `${are}, which is the most: rotate those there are`);
 }
 
 /** What was decided by a log in which another process has written something in between. */

@@ -22,7 +22,7 @@ import { KeySchema, RegionField, ShownOnceSchema, shownKey, TenantFields } from 
 import { createKeyChanges, type KeyChangesDeps } from './key-changes.ts';
 
 export interface KeyRoutesDeps {
-  readonly keyBook: Pick<KeyBook, 'get' | 'list' | 'size' | 'fateOf'>;
+  readonly keyBook: Pick<KeyBook, 'get' | 'list' | 'size' | 'ids' | 'fateOf'>;
   readonly readKeysToEnd: KeyChangesDeps['readToEnd'];
   readonly appendKeyChange: KeyChangesDeps['append'];
   readonly clients: Pick<Clients, 'of'>;

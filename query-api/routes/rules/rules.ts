@@ -10,6 +10,7 @@ import { longestNote, type RulesVersion, ValidityRulesSchema } from '../../../in
 import { recommendedRules } from '../../../ingest/validity/rules.ts';
 import { wholeMinuteOf } from '../../http/asked-range.ts';
 import { exactTypes } from '../../http/exact-types.ts';
+import { inTurn } from '../../http/in-turn.ts';
 import { countField, isoOf, problems, timeField } from '../../http/parameters.ts';
 import type { RulesNow, ValidityRulesLog } from '../../log/validity-rules.ts';
 import { minuteMs } from '../../time/time-range.ts';
@@ -21,6 +22,8 @@ export interface RulesRoutesDeps {
 }
 
 export function routeRules(http: Http, { validityRules, now }: RulesRoutesDeps): void {
+  // Each is refused by the number of those before it. So several processes exceed the limit by one each, at most.
+  const turns = inTurn('announcements of rules');
   // The rules are the same for the ads of all tenants. A tenant is billed by them, so its keys may read them.
   http.get(
     '/v1/rules',
@@ -61,7 +64,7 @@ export function routeRules(http: Http, { validityRules, now }: RulesRoutesDeps):
         'every process must know the rules before the first click of their minute comes',
       );
     const by = request.apiKey?.id ?? withoutKey;
-    const version = await available(validityRules.announce({ rules, from, note, by }));
+    const version = await turns(() => available(validityRules.announce({ rules, from, note, by })));
     reply.code(201);
     return shown(version, await available(validityRules.read()), now(), request);
   });

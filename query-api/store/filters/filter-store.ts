@@ -23,7 +23,7 @@ export interface StoredFilter {
 
 export type FilterStore = ReturnType<typeof createFilterStore>;
 
-/** Limits what clients can write into the table. A deleted filter leaves a row behind, so it counts too. */
+/** Limits what clients can write into the table (new-filters.ts). A deleted filter leaves a row behind, so it counts too. */
 export const maxFilters = 10_000;
 
 export interface FilterStoreOptions {
@@ -46,6 +46,7 @@ type ChangedFilter = Omit<FilterRow, 'seq'>;
 
 const FilterId = rowShape('stored_filter', { id: Type.String() });
 
+/** Long because it holds one short question or change after another. Each of them can be read on its own. */
 export function createFilterStore(clickhouse: Reader, { timeoutMs, requests }: FilterStoreOptions) {
   const rows = async (where: Sql, limit: number) =>
     await readRows(
@@ -74,6 +75,11 @@ export function createFilterStore(clickhouse: Reader, { timeoutMs, requests }: F
       return (await rows(sql`deleted = 0 AND id > ${after}`, limit)).map(filterOf);
     },
 
+    /** Whether the id is or was used. */
+    async has(id: string): Promise<boolean> {
+      return (await current(id)) !== undefined;
+    },
+
     /** Counts the ids that are or were used. */
     async count(): Promise<number> {
       const counted = statement`SELECT count() AS n FROM stored_filter FINAL ${settingsOf(1, timeoutMs)}`;
@@ -92,12 +98,15 @@ export function createFilterStore(clickhouse: Reader, { timeoutMs, requests }: F
       return { id, definition, createdAt, updatedAt: at };
     },
 
-    /** Returns the removed filter, or undefined if there was none. @throws Retryable, Problem as `put` does */
+    /**
+     * Returns the removed filter, or undefined if there was none. What stays behind does not say what it was, so that no
+     * person is named in it. @throws Retryable, Problem as `put` does
+     */
     async remove(id: string, at: number): Promise<StoredFilter | undefined> {
       const before = await current(id);
       if (before?.deleted !== 0) return undefined;
-      const { definition, created_at } = before;
-      await change({ id, definition, deleted: 1, created_at, updated_at: at });
+      const { created_at } = before;
+      await change({ id, definition: '{}', deleted: 1, created_at, updated_at: at });
       return filterOf(before);
     },
   };

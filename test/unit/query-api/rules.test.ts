@@ -62,6 +62,25 @@ async function world(over: Partial<ValidityRulesLog> = {}) {
 const first = soonestFrom(begin, terms) + minute;
 
 describe('/v1/rules', () => {
+  it('announces one version at a time, and refuses those that would wait behind many', async () => {
+    const running: (() => void)[] = [];
+    let most = 0;
+    const { announce } = await world({
+      async announce() {
+        most = Math.max(
+          most,
+          running.push(() => undefined),
+        );
+        await new Promise(resolve => setImmediate(resolve));
+        running.pop();
+        throw new RulesRefused('there are too many');
+      },
+    });
+    const answers = await Promise.all(Array.from({ length: 50 }, () => announce()));
+    const countOf = (code: string) => answers.filter(({ body }) => body.code === code).length;
+    expect([most, countOf('rules_refused'), countOf('busy')]).toEqual([1, 32, 18]);
+  });
+
   it('lists nothing at first, with what is proposed', async () => {
     const { ask } = await world();
     expect((await ask('GET')).body).toEqual({

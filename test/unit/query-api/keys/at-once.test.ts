@@ -1,8 +1,9 @@
 /** Several query APIs that change keys in the same moment, over one log that each of them reads by itself. */
 import { describe, expect, it } from 'vitest';
 import { KeyBook } from '../../../../infra/keys/key-book.ts';
+import { mostKeyIds } from '../../../../infra/keys/key-claims.ts';
 import type { KeyChange } from '../../../../infra/keys/key-record.ts';
-import type { WantedKey } from '../../../../infra/keys/new-key.ts';
+import { createdKey, type WantedKey } from '../../../../infra/keys/new-key.ts';
 import { Problem } from '../../../../infra/problem.ts';
 import { createKeyChanges, type ShownOnce } from '../../../../query-api/routes/keys/key-changes.ts';
 import { keyLogRecord } from '../../../support/api-keys.ts';
@@ -33,7 +34,7 @@ function setUp() {
     };
     return { book, ...createKeyChanges({ book, readToEnd, append, now: Date.now }) };
   };
-  return { log, build };
+  return { log, append, build };
 }
 
 const wantedOf = (tenant: string, prefix: string): WantedKey => ({
@@ -111,6 +112,19 @@ describe('rotations of one key that are asked for at once', () => {
     expect(said).toEqual(['409 key_ended']);
     expect((await revoked).revoked).toBeDefined();
   });
+});
+
+it("keys that became void use up nobody's place, and still come to an end, long before a reader halts", async () => {
+  const { log, append, build } = setUp();
+  const { book, create } = build();
+  await create(wantedOf('first', 'taken-'), doer);
+  // Each of them came second, of another process.
+  const second = createdKey(wantedOf('second', 'taken-too-'), doer, Date.now()).change;
+  const idOf = (i: number) => String(i).padStart(second.id.length, '0');
+  for (let i = 1; i < mostKeyIds; i++) log.push({ ...second, id: idOf(i) });
+  await append({ ...second, id: idOf(0) });
+  const { said } = await outcomesOf([create({ label: 'x', scopes: ['read'] }, doer)]);
+  expect([said, book.size, book.ids]).toEqual([['409 too_many_keys'], 1, mostKeyIds + 1]);
 });
 
 it('changes that wait for others have a limit', async () => {
