@@ -116,7 +116,7 @@ export async function buildQueryApi({
   quotaShares = wholeQuotas,
   audit = noTrail,
   requests = { append: unasked, [Symbol.asyncDispose]: () => Promise.resolve() },
-  erasures = { room: () => 1, begin: unasked, get: unasked, nodesOf: unasked, logKeptUntil: unasked },
+  erasures = { room: unasked, begin: unasked, get: unasked, nodesOf: unasked, logKeptUntil: unasked },
   partitions = { read: unasked, grow: unasked },
   validityRules = { read: unasked, announce: unasked },
   readiness,

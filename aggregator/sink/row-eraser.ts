@@ -82,6 +82,8 @@ async function turn(deps: RowEraserDeps, known: KnownParts, signal: AbortSignal)
   const before = known.lookedAt ?? 0;
   if (beganAt - before < lookEveryMs) return;
   const changed = await cleaned(deps, new Set(book.names), before - lookMarginMs, signal);
+  // A filter that was stored in the moment of an erasure is replaced later.
+  await dropReplacedFilters(clickhouse);
   if (changed > 0) log.warn({ node, changed }, 'rows of erased persons had come back, and were erased again');
   await known.done([''], beganAt);
 }

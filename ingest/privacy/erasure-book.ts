@@ -22,11 +22,17 @@ export interface Erasure {
   readonly persons: number;
   /** Names of its parts, as `<id>/<part>`. */
   readonly parts: readonly string[];
+  /** Whether the text is one of those that are erased by it. */
+  readonly names: (text: string) => boolean;
   /** False while parts are missing: whoever asked has got an error, and has to ask again. */
   readonly isWhole: boolean;
 }
 
-/** What topic `erasures` may hold, of which each process that knows it takes some 200 MB of memory. */
+/**
+ * What topic `erasures` may hold, by `ErasureBook.size`. Each process that knows so much takes some 360 MB of memory for it
+ * (measured: 360 bytes for each text and for each part, whether they are in many parts or in few). A book with more is
+ * no damage, and is read on: what is in the log has to be erased.
+ */
 export const mostErasedForms = 1_000_000;
 
 export class ErasureBook {
@@ -34,12 +40,14 @@ export class ErasureBook {
   /** The erasures of one text, in the order of the log. */
   readonly #byForm = new Map<string, ErasedForm[]>();
   #newestUntil = Number.NEGATIVE_INFINITY;
+  #size = 0;
 
   /** A part that was read before changes nothing. */
   take(part: ErasurePart): void {
     const name = `${part.id}/${part.part}`;
     if (this.#parts.has(name)) return;
     this.#parts.set(name, part);
+    this.#size += part.forms.length + 1;
     for (const form of part.forms) {
       const erased = erasedForm(part, form);
       const before = this.#byForm.get(form);
@@ -59,8 +67,12 @@ export class ErasureBook {
     return this.#newestUntil;
   }
 
-  get forms(): number {
-    return this.#byForm.size;
+  /**
+   * How much there is: each text of each part, and each part as one more. A text that is erased again counts again, as it is
+   * kept again.
+   */
+  get size(): number {
+    return this.#size;
   }
 
   /** Returns what is kept in place of a user id of a click of that time (epoch ms), or undefined if it is not erased. */
@@ -93,11 +105,13 @@ export class ErasureBook {
     const parts = [...this.#parts].filter(([, part]) => part.id === id);
     const first = parts[0]?.[1];
     if (first === undefined) return undefined;
+    const secrets = new Set(parts.map(([, { secret }]) => secret));
     return {
       id,
       at: Math.max(...parts.map(([, { at }]) => at)),
       persons: first.persons,
       parts: parts.map(([name]) => name),
+      names: text => this.#byForm.get(formOf(text))?.some(({ secret }) => secrets.has(secret)) === true,
       isWhole: parts.length === first.parts,
     };
   }

@@ -43,14 +43,15 @@ function eraseCommand(): Command {
       for (let i = 0; i < userIds.length; i += personsAtOnce) {
         const body = { user_ids: userIds.slice(i, i + personsAtOnce) };
         let erasure: Erasure = await client.ask('eraseUsers', { body });
-        while (options.wait && erasure.state === 'running') {
+        while (options.wait && erasure.state === 'running' && !waitsForSomebody(erasure)) {
           await sleep(pollMs);
           erasure = await client.ask('getErasure', { params: { id: erasure.id } });
         }
         erasures.push(erasure);
       }
       show({ erasures }, options, erasuresText);
-      if (erasures.some(({ state }) => state === 'incomplete')) process.exitCode = exitCodes.failed;
+      if (erasures.some(erasure => erasure.state === 'incomplete' || namedIn(erasure).length > 0))
+        process.exitCode = exitCodes.failed;
     });
 }
 
@@ -78,17 +79,31 @@ function exportCommand(): Command {
     });
 }
 
+/** A release before this one does not say it. */
+function namedIn({ filters }: Erasure): readonly string[] {
+  return filters ?? [];
+}
+
+/** The nodes have done it, and a filter is still to be replaced. */
+function waitsForSomebody(erasure: Erasure): boolean {
+  return erasure.nodes.every(({ state }) => state === 'done') && namedIn(erasure).length > 0;
+}
+
 /** Pure. */
 export function erasuresText({ erasures }: { readonly erasures: readonly Erasure[] }, style: Style): string {
   return erasures
-    .map(({ id, state, persons, nodes, log }) => {
+    .map(erasure => {
+      const { id, state, persons, nodes, log } = erasure;
+      const named = namedIn(erasure).map(
+        filter => `\n  ${style.bad(`filter ${filter} names one of them: replace or delete it`)}`,
+      );
       const left = nodes.filter(node => node.state !== 'done').map(node => `${node.node} (${node.state})`);
       const states = { done: style.good('done'), running: 'running', incomplete: style.bad('incomplete: ask again') };
       const waiting = left.length === 0 ? '' : `\n  waits for ${left.join(', ')}`;
       const kept = log.map(
         ({ topic, kept_until }) => `\n  topic ${topic} has it until ${kept_until ?? 'somebody removes it'}`,
       );
-      return `${id}: ${persons} ${persons === 1 ? 'person' : 'persons'}, ${states[state]}${waiting}${kept.join('')}\n`;
+      return `${id}: ${persons} ${persons === 1 ? 'person' : 'persons'}, ${states[state]}${waiting}${named.join('')}${kept.join('')}\n`;
     })
     .join('');
 }

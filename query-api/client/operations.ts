@@ -278,7 +278,7 @@ export interface Operations {
     };
     readonly answer: {
       readonly id: string;
-      /** `done`: each node of ClickHouse has looked for rows of these persons and has found none. `running`: a node has not yet, or does not answer. `incomplete`: only a part of the request has reached the log; ask for it again. */
+      /** `done`: each node of ClickHouse has looked for rows of these persons and has found none, and no filter of `filters` names one. `running`: a node has not yet, or does not answer, or a filter names one. `incomplete`: only a part of the request has reached the log; ask for it again. */
       readonly state: 'running' | 'done' | 'incomplete';
       /** How many persons the request has named. */
       readonly persons: number;
@@ -291,6 +291,8 @@ export interface Operations {
         /** When the look began that has found no row of these persons. */
         readonly done_at: string | null;
       }[];
+      /** The ids of stored filters, 20 at most, that name one of these persons, and were stored while the erasure was asked for, or up to six minutes after it. Replace or delete them, because the person's id stays in them. Null: it cannot be found out at the moment. */
+      readonly filters: readonly string[] | null;
       /** Until when the log still has the clicks. Nothing but our own processes reads it. */
       readonly log: readonly {
         /** A topic with clicks as they came, without the prefix. */ readonly topic: string;
@@ -308,7 +310,7 @@ export interface Operations {
     };
     readonly answer: {
       readonly id: string;
-      /** `done`: each node of ClickHouse has looked for rows of these persons and has found none. `running`: a node has not yet, or does not answer. `incomplete`: only a part of the request has reached the log; ask for it again. */
+      /** `done`: each node of ClickHouse has looked for rows of these persons and has found none, and no filter of `filters` names one. `running`: a node has not yet, or does not answer, or a filter names one. `incomplete`: only a part of the request has reached the log; ask for it again. */
       readonly state: 'running' | 'done' | 'incomplete';
       /** How many persons the request has named. */
       readonly persons: number;
@@ -321,6 +323,8 @@ export interface Operations {
         /** When the look began that has found no row of these persons. */
         readonly done_at: string | null;
       }[];
+      /** The ids of stored filters, 20 at most, that name one of these persons, and were stored while the erasure was asked for, or up to six minutes after it. Replace or delete them, because the person's id stays in them. Null: it cannot be found out at the moment. */
+      readonly filters: readonly string[] | null;
       /** Until when the log still has the clicks. Nothing but our own processes reads it. */
       readonly log: readonly {
         /** A topic with clicks as they came, without the prefix. */ readonly topic: string;
@@ -997,7 +1001,7 @@ export interface Operations {
     };
     readonly answer: {
       readonly id: string;
-      /** `done`: each node of ClickHouse has looked for rows of these persons and has found none. `running`: a node has not yet, or does not answer. `incomplete`: only a part of the request has reached the log; ask for it again. */
+      /** `done`: each node of ClickHouse has looked for rows of these persons and has found none, and no filter of `filters` names one. `running`: a node has not yet, or does not answer, or a filter names one. `incomplete`: only a part of the request has reached the log; ask for it again. */
       readonly state: 'running' | 'done' | 'incomplete';
       /** How many persons the request has named. */
       readonly persons: number;
@@ -1010,6 +1014,8 @@ export interface Operations {
         /** When the look began that has found no row of these persons. */
         readonly done_at: string | null;
       }[];
+      /** The ids of stored filters, 20 at most, that name one of these persons, and were stored while the erasure was asked for, or up to six minutes after it. Replace or delete them, because the person's id stays in them. Null: it cannot be found out at the moment. */
+      readonly filters: readonly string[] | null;
       /** Until when the log still has the clicks. Nothing but our own processes reads it. */
       readonly log: readonly {
         /** A topic with clicks as they came, without the prefix. */ readonly topic: string;

@@ -5,7 +5,7 @@ import { donePartsOf } from '../../infra/clickhouse/erasing.ts';
 import { messageOf } from '../../infra/errors.ts';
 import { inTime } from '../../infra/in-time.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
-import { createProducer } from '../../infra/kafka/producer.ts';
+import { createProducer, type Producer } from '../../infra/kafka/producer.ts';
 import { topicRetention } from '../../infra/kafka/topic-retention.ts';
 import type { Names, TopicName } from '../../infra/topics.ts';
 import { type Erasure, mostErasedForms } from '../../ingest/privacy/erasure-book.ts';
@@ -25,11 +25,12 @@ export interface NodeErasure {
 export type LogKeptUntil = ReadonlyMap<TopicName, number | undefined>;
 
 export interface ErasureLog {
-  /** How many texts may still be erased before older erasures expire. */
-  room(): number;
+  /** How many texts may still be erased before older erasures expire, by all that is in the log. @throws Retryable */
+  room(): Promise<number>;
   /**
    * Resolves when all in-sync replicas have it and this process knows it. `texts` are those under which the persons may
-   * be kept. @throws Retryable when it is not known whether it is in the log. It may still be carried out
+   * be kept. Not whole when others have used up the room meanwhile.
+   * @throws Retryable when it is not known whether it is in the log. It may still be carried out
    */
   begin(texts: readonly string[], persons: number): Promise<Erasure>;
   /** Undefined: there is none, or it was so long ago that nothing of it is kept. @throws Retryable */
@@ -43,17 +44,31 @@ export interface ErasureLog {
 export interface ErasureLogDeps {
   readonly kafka: KafkaClient;
   readonly names: Names;
-  readonly erasures: FollowedErasures;
+  readonly erasures: Pick<FollowedErasures, 'book' | 'readToEnd'>;
   readonly nodes: readonly { readonly name: string; readonly clickhouse: Pick<ClickHouse, 'query'> }[];
 }
 
-export function openErasureLog({ kafka, names, erasures, nodes }: ErasureLogDeps): ErasureLog & AsyncDisposable {
-  const producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
+export function openErasureLog(deps: ErasureLogDeps): ErasureLog & AsyncDisposable {
+  return erasureLogOver(createProducer(deps.kafka, { acks: -1, timeoutMs: 5_000 }), deps);
+}
+
+export function erasureLogOver(
+  producer: Pick<Producer, 'send' | typeof Symbol.asyncDispose>,
+  { kafka, names, erasures, nodes }: ErasureLogDeps,
+): ErasureLog & AsyncDisposable {
+  const room = async () => {
+    await erasures.readToEnd();
+    return mostErasedForms - erasures.book.size;
+  };
   return {
-    room: () => mostErasedForms - erasures.book.forms,
+    room,
     async begin(texts, persons) {
       const { id, records } = erasureRecords([...new Set(texts.map(formOf))], persons);
-      await producer.send(names.topic('erasures'), records);
+      // Other processes write, too. So each exceeds the room by one record at most, however many persons are asked for.
+      for (const [i, record] of records.entries()) {
+        if (i > 0 && (await room()) <= 0) break;
+        await producer.send(names.topic('erasures'), [record]);
+      }
       await erasures.readToEnd();
       const erasure = erasures.book.get(id);
       if (erasure === undefined) throw new Error(`erasure ${id} is not in topic ${names.topic('erasures')}`);

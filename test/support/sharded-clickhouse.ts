@@ -104,7 +104,7 @@ export async function openShardedClickHouse(now: number): Promise<ShardedClickHo
       config: loadConfig(QueryApiConfig, { EXPORT_MAX_RUNNING_PER_CLIENT: '4' }),
       ...{ clickhouse: of.clickhouse, replicas: of, log, now: () => now, requests: said.requests },
       erasures: {
-        ...{ room: () => 1, begin: noBroker, get: noBroker, nodesOf: noBroker },
+        ...{ room: noBroker, begin: noBroker, get: noBroker, nodesOf: noBroker },
         logKeptUntil: async () => new Map(),
       },
       countedLog: {

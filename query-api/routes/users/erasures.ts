@@ -1,12 +1,20 @@
-/** DELETE /v1/users/{user_id}, POST /v1/erasures and GET /v1/erasures/{id}: erases persons, and says how far that is. */
+/**
+ * DELETE /v1/users/{user_id}, POST /v1/erasures and GET /v1/erasures/{id}: erases persons, and says how far that is.
+ *
+ * No filter may name a person who is erased, so an erasure is refused while one does. Between that look and the record of
+ * the erasure somebody may store one that does, here or in another process, and a sink may show it later still. What is in
+ * the log cannot be taken back. So every answer looks again: an erasure is not done while a filter names the person that
+ * was stored before the erasure ends (`erasedUntil`). One that is stored later is about later clicks, which are new data.
+ */
 import { setImmediate } from 'node:timers/promises';
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import { brokenRule } from '../../../infra/broken-rule.ts';
 import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
 import type { Erasure } from '../../../ingest/privacy/erasure-book.ts';
-import { erasureIdPattern, mostPersons } from '../../../ingest/privacy/erasure-record.ts';
+import { erasedUntil, erasureIdPattern, mostPersons } from '../../../ingest/privacy/erasure-record.ts';
 import { exactTypes } from '../../http/exact-types.ts';
+import { inTurn } from '../../http/in-turn.ts';
 import type { KeptForms } from '../../http/kept-forms.ts';
 import { isoOf, problems, timeField, timeOrNullField } from '../../http/parameters.ts';
 import type { ErasureLog, LogKeptUntil, NodeErasure } from '../../log/erasure-log.ts';
@@ -26,13 +34,20 @@ export interface ErasureRoutesDeps {
 const config = { scope: ['operate', 'read:personal'] } as const;
 
 export function routeErasures(http: Http, deps: ErasureRoutesDeps): void {
-  const { erasures } = deps;
+  const { erasures, filters } = deps;
   const answer = async (erasure: Erasure) => {
-    const [nodes, kept] = await Promise.all([erasures.nodesOf(erasure), erasures.logKeptUntil(erasure.at)]);
-    return shown(erasure, nodes, kept);
+    const [nodes, kept, naming] = await Promise.all([
+      erasures.nodesOf(erasure),
+      erasures.logKeptUntil(erasure.at),
+      // It is under way, whether the filters can be read at the moment or not.
+      filtersNaming(filters, erasure.names, erasedUntil(erasure.at)).catch(() => undefined),
+    ]);
+    return shown(erasure, nodes, kept, naming);
   };
+  // Of those side by side each would find the room that all of them use up, and would hold its texts in memory.
+  const turns = inTurn('erasures');
   const erase = async (userIds: readonly string[], reply: FastifyReply) => {
-    const erasure = await begun(userIds, deps);
+    const erasure = await turns(() => begun(userIds, deps));
     reply.code(202).header('location', `/v1/erasures/${erasure.id}`).header('cache-control', 'no-store');
     return await answer(erasure);
   };
@@ -68,30 +83,39 @@ async function begun(
     // A thousand persons have 80,000 hashes by each key. Other requests are answered in between.
     await setImmediate();
   }
-  if (texts.length > erasures.room())
+  const room = await erasures.room();
+  if (texts.length > room)
     throw new Problem(
       409,
       'too_many_erasures',
-      `at most ${erasures.room()} further texts can be erased, and these persons have ${texts.length}: older erasures expire six weeks after they were asked for`,
+      `at most ${Math.max(0, room)} further texts can be erased, and these persons have ${texts.length}: older erasures expire six weeks after they were asked for`,
     );
-  const naming = await filtersNaming(filters, new Set(texts));
+  const known = new Set(texts);
+  const naming = await filtersNaming(filters, text => known.has(text));
   if (naming.length > 0)
     throw new Problem(
       409,
       'named_in_filter',
-      `stored filters name ${persons.size === 1 ? 'the user' : 'one of the users'}: ${naming.slice(0, 20).join(', ')}. Replace or delete them first, because numbers depend on them`,
-      { filters: naming.slice(0, 20) },
+      `stored filters name ${persons.size === 1 ? 'the user' : 'one of the users'}: ${naming.slice(0, mostShown).join(', ')}. Replace or delete them first, because numbers depend on them`,
+      { filters: naming.slice(0, mostShown) },
     );
   // Without the dates of the log nobody could be told when everything is gone, so nothing is begun without them.
   await erasures.logKeptUntil(now());
   return await erasures.begin(texts, persons.size);
 }
 
+const mostShown = 20;
+
 const notFoundBecause =
   'erasures are known for six weeks, and the audit log says for seven years that one was asked for';
 
-function shown({ id, at, persons, isWhole }: Erasure, nodes: readonly NodeErasure[], kept: LogKeptUntil) {
-  const isDone = nodes.every(({ state }) => state === 'done');
+function shown(
+  { id, at, persons, isWhole }: Erasure,
+  nodes: readonly NodeErasure[],
+  kept: LogKeptUntil,
+  naming: readonly string[] | undefined,
+) {
+  const isDone = nodes.every(({ state }) => state === 'done') && naming?.length === 0;
   return {
     id,
     state: isWhole ? (isDone ? ('done' as const) : ('running' as const)) : ('incomplete' as const),
@@ -102,6 +126,7 @@ function shown({ id, at, persons, isWhole }: Erasure, nodes: readonly NodeErasur
       state,
       done_at: doneAt === undefined ? null : isoOf(doneAt),
     })),
+    filters: naming?.slice(0, mostShown) ?? null,
     log: [...kept].map(([topic, until]) => ({ topic, kept_until: until === undefined ? null : isoOf(until) })),
   };
 }
@@ -115,7 +140,7 @@ const ErasureSchema = Type.Object(
     state: Type.Enum(['running', 'done', 'incomplete'], {
       type: 'string',
       description:
-        '`done`: each node of ClickHouse has looked for rows of these persons and has found none. `running`: a node has not yet, or does not answer. `incomplete`: only a part of the request has reached the log; ask for it again.',
+        '`done`: each node of ClickHouse has looked for rows of these persons and has found none, and no filter of `filters` names one. `running`: a node has not yet, or does not answer, or a filter names one. `incomplete`: only a part of the request has reached the log; ask for it again.',
     }),
     persons: Type.Integer({ description: 'How many persons the request has named.' }),
     asked_at: timeField(
@@ -134,6 +159,9 @@ const ErasureSchema = Type.Object(
         { additionalProperties: false },
       ),
     ),
+    filters: Type.Union([Type.Array(Type.String()), Type.Null()], {
+      description: `The ids of stored filters, ${mostShown} at most, that name one of these persons, and were stored while the erasure was asked for, or up to six minutes after it. Replace or delete them, because the person's id stays in them. Null: it cannot be found out at the moment.`,
+    }),
     log: Type.Array(
       Type.Object(
         {
@@ -151,7 +179,7 @@ const ErasureSchema = Type.Object(
 );
 
 const description =
-  'Clicks stay, and so do all counts and unique users. In the clicks and in quarantined lines the user id becomes a random token, the address a random address of fd00::/8, and user agent and referrer are removed. `user_id` is the plain one. All hashes of it by the keys of `PRIVACY_KEY_FILE` are erased too. Refused (409) while a stored filter names the user. The answer and `GET /v1/erasures/{id}` say how far it is.';
+  'Clicks stay, and so do all counts and unique users. In the clicks and in quarantined lines the user id becomes a random token, the address a random address of fd00::/8, and user agent and referrer are removed. `user_id` is the plain one. All hashes of it by the keys of `PRIVACY_KEY_FILE` are erased too. Refused (409) while a stored filter names the user; `filters` of the answer names those that came in between. The answer and `GET /v1/erasures/{id}` say how far it is.';
 
 const deleteSchema = {
   tags: ['users'],

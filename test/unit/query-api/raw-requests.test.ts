@@ -60,7 +60,7 @@ beforeAll(async () => {
       announce: unasked,
     },
     erasures: {
-      ...{ room: () => 1, begin: unasked, get: async () => undefined, nodesOf: async () => [] },
+      ...{ room: unasked, begin: unasked, get: async () => undefined, nodesOf: async () => [] },
       logKeptUntil: async () => new Map(),
     },
     countedLog: { endOffsets: async () => new Map(), sinkPositions: async () => [] },

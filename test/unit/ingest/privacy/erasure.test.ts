@@ -53,7 +53,7 @@ describe('the record of an erasure', () => {
     const many = Array.from({ length: 45_000 }, (_, i) => `u-${i}`);
     const id = take(book, 1_000, many);
     expect(book.get(id)).toMatchObject({ isWhole: true, persons: 45_000, parts: [`${id}/0`, `${id}/1`, `${id}/2`] });
-    expect(book.forms).toBe(45_000);
+    expect(book.size).toBe(45_003);
     expect(book.erasedFor('u-44999', before)).toBeDefined();
   });
 
@@ -99,6 +99,22 @@ describe('what is erased', () => {
         expect(isFuture(until, at)).toBe(true);
       }),
     );
+  });
+
+  it('is known by its text, for each erasure by itself', () => {
+    const book = new ErasureBook();
+    const [first, second] = [take(book, 1_000), take(book, 1_000, ['u-2'])];
+    const named = [first, second].map(id => ['person-4711-jo', 'u-2', 'u-3'].map(text => book.get(id)?.names(text)));
+    expect(named).toEqual([
+      [true, false, false],
+      [false, true, false],
+    ]);
+  });
+
+  it('takes room as often as it is asked for', () => {
+    const book = new ErasureBook();
+    for (let i = 0; i < 100; i++) take(book, i, ['u-1']);
+    expect(book.size).toBe(200);
   });
 
   it('goes to the first erasure in the log that covers it, and twice read is once', () => {

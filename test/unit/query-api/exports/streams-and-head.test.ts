@@ -44,7 +44,7 @@ beforeAll(async () => {
         now: () => Date.parse('2025-11-22T08:26:40.123Z'),
         countedLog: { endOffsets: async () => new Map(), sinkPositions: async () => [] },
         erasures: {
-          ...{ room: () => 1, begin: unasked, get: unasked, nodesOf: unasked },
+          ...{ room: unasked, begin: unasked, get: unasked, nodesOf: unasked },
           logKeptUntil: async () => new Map(),
         },
       }),

@@ -3,6 +3,7 @@ import fastify from 'fastify';
 import { describe, expect, it } from 'vitest';
 import type { Http } from '../../../../infra/http.ts';
 import type { Erasure } from '../../../../ingest/privacy/erasure-book.ts';
+import { erasedUntil } from '../../../../ingest/privacy/erasure-record.ts';
 import { hashedUserId } from '../../../../ingest/privacy/personal-data.ts';
 import { createKeptForms } from '../../../../query-api/http/kept-forms.ts';
 import type { NodeErasure } from '../../../../query-api/log/erasure-log.ts';
@@ -13,29 +14,39 @@ const now = Date.UTC(2026, 10, 29, 12);
 const day = 86_400_000;
 const key = createSecretKey('k'.repeat(43), 'utf8');
 const id = 'a'.repeat(32);
-const erasure: Erasure = { id, at: now, persons: 1, parts: [`${id}/0`], isWhole: true };
+const erasure: Erasure = { id, at: now, persons: 1, parts: [`${id}/0`], isWhole: true, names: () => false };
 const node = (name: string, state: NodeErasure['state']): NodeErasure => ({
   ...{ node: name, state, doneAt: state === 'done' ? now + 5 : undefined, why: undefined },
 });
 
 interface Given {
   readonly nodes?: readonly NodeErasure[];
-  readonly filters?: readonly Pick<StoredFilter, 'id' | 'definition'>[];
+  readonly filters?: readonly (Pick<StoredFilter, 'id' | 'definition'> & Partial<StoredFilter>)[];
   readonly room?: number;
   readonly isWhole?: boolean;
+  /** That are shown only when the erasure is in the log. */
+  readonly isAway?: (begun: number) => boolean;
+  readonly late?: readonly Pick<StoredFilter, 'id' | 'definition' | 'updatedAt'>[];
 }
 
-async function app({ nodes = [node('a', 'done')], filters = [], room = 1_000, isWhole = true }: Given = {}) {
+async function app({
+  nodes = [node('a', 'done')],
+  filters = [],
+  room = 1_000,
+  isWhole = true,
+  late = [],
+  isAway = () => false,
+}: Given = {}) {
   const begun: (readonly string[])[] = [];
   const http = fastify() as unknown as Http;
   routeErasures(http, {
     erasures: {
-      room: () => room,
+      room: async () => room,
       async begin(texts, persons) {
         begun.push(texts);
-        return { ...erasure, persons, isWhole };
+        return { ...erasure, persons, isWhole, names: text => texts.includes(text) };
       },
-      get: async asked => (asked === id ? { ...erasure, isWhole } : undefined),
+      get: async asked => (asked === id ? { ...erasure, isWhole, names: text => text === 'u-17' } : undefined),
       nodesOf: async () => nodes,
       logKeptUntil: async at =>
         new Map([
@@ -43,7 +54,12 @@ async function app({ nodes = [node('a', 'done')], filters = [], room = 1_000, is
           ['quarantine', undefined],
         ] as const),
     },
-    filters: { list: async after => (after === '' ? (filters as StoredFilter[]) : []) },
+    filters: {
+      async list(after) {
+        if (isAway(begun.length)) throw new Error('ClickHouse is away');
+        return after === '' ? ([...filters, ...(begun.length > 0 ? late : [])] as StoredFilter[]) : [];
+      },
+    },
     keptForms: createKeptForms([key]),
     now: () => now,
   });
@@ -103,6 +119,46 @@ describe('an erasure', () => {
     }
     const { ask } = await app({ filters: [{ id: 'mine', definition: { user_ids: { out: ['u-1*', 'u-18'] } } }] });
     expect((await ask('DELETE', '/v1/users/u-17')).status).toBe(202);
+  });
+
+  it('names the filter that was stored between the look and its record, and is not done while there is one', async () => {
+    const hashed = hashedUserId(key, 'u-17', '');
+    const definition = { user_ids: { out: [hashed, 'u-1*'] } };
+    const { begun, ask } = await app({ late: [{ id: 'faster', definition, updatedAt: now + 60_000 }] });
+    const answer = await ask('DELETE', '/v1/users/u-17');
+    expect(answer).toMatchObject({ status: 202, body: { state: 'running', filters: ['faster'] } });
+    expect(begun).toHaveLength(1);
+    const plain = { user_ids: { in: ['u-18', 'u-17'] } };
+    const { ask: askLater } = await app({ filters: [{ id: 'faster', definition: plain, updatedAt: now }] });
+    expect((await askLater('GET', `/v1/erasures/${id}`)).body).toMatchObject({ state: 'running', filters: ['faster'] });
+  });
+
+  it('is done though a filter names the person that was stored later, about new clicks, or names another', async () => {
+    const of = (userId: string, updatedAt: number) => ({
+      id: userId,
+      definition: { user_ids: { in: [userId] } },
+      updatedAt,
+    });
+    const { ask } = await app({ filters: [of('u-17', erasedUntil(now)), of('u-18', now), of('u-1*', now)] });
+    expect((await ask('GET', `/v1/erasures/${id}`)).body).toMatchObject({ state: 'done', filters: [] });
+  });
+
+  it('is answered when the filters cannot be read, once it has begun, and not begun before', async () => {
+    const { ask, begun } = await app({ isAway: begun => begun > 0 });
+    expect(await ask('DELETE', '/v1/users/u-17')).toMatchObject({
+      status: 202,
+      body: { state: 'running', filters: null },
+    });
+    expect(begun).toHaveLength(1);
+    const away = await app({ isAway: () => true });
+    expect((await away.ask('DELETE', '/v1/users/u-17')).status).toBe(500);
+    expect(away.begun).toEqual([]);
+  });
+
+  it('begins after those before it have, and is refused behind many', async () => {
+    const { ask, begun } = await app();
+    const answers = await Promise.all(Array.from({ length: 50 }, () => ask('DELETE', '/v1/users/u-17')));
+    expect([answers.filter(({ status }) => status === 202).length, begun.length]).toEqual([32, 32]);
   });
 
   it('is refused when there is no room, and unknown when it was never asked for', async () => {
