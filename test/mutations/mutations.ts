@@ -1811,7 +1811,12 @@ export const mutations: readonly Mutation[] = [
     name: 'limit-counted-side-by-side',
     bug: 'jobs that are asked for at the same moment are all counted before any of them is there',
     file: 'query-api/routes/jobs/asked-jobs.ts',
-    edits: [['before.then(() => takeOne(job, owner))', 'takeOne(job, owner)']],
+    edits: [
+      [
+        '      turns(async () => {\n        const { kind } = job;',
+        '      (async ask => ask())(async () => {\n        const { kind } = job;',
+      ],
+    ],
     unit: 'test/unit/query-api/asked-jobs.test.ts',
   },
   {
