@@ -106,6 +106,49 @@ const splitClicks = Array.from({ length: 22 }, (_, i) => ({
   ms: 4_000 + i,
 }));
 
+const scannedAd = 'ad-scanned';
+const browser = 'Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0';
+
+interface CountAnswer {
+  readonly state: string;
+  readonly net: number;
+  readonly pending_late: number;
+}
+
+interface ScannedLink {
+  readonly event_id: string;
+}
+
+/** The first loads of three links. */
+let scanned: { readonly minute: number } & Readonly<Record<'robot' | 'otherRobot' | 'prefetch', ScannedLink>>;
+
+/**
+ * Programs load three links of an open minute. A person follows one of them while the minute is open, and an aggregator
+ * that has begun anew in between counts it.
+ */
+async function scan(own: number): Promise<void> {
+  const link = (event_id: string, second: number) => ({
+    ...{ ad_id: scannedAd, event_id, clicked_at: own + 1_000 * second, country: 'US' },
+  });
+  scanned = {
+    minute: own,
+    robot: link('scan-robot', 1),
+    otherRobot: link('scan-robot-2', 5),
+    prefetch: link('scan-prefetch', 3),
+  };
+  const { robot, otherRobot, prefetch } = scanned;
+  await pipeline.post([
+    ...[robot, otherRobot].map(each => ({ ...each, user_agent: 'Googlebot/2.1 (+http://www.google.com/bot.html)' })),
+    { ...prefetch, user_agent: browser, purpose: 'prefetch' },
+  ]);
+  const isCounted = async (invalid: number) => (await counted(scannedAd, own))[0]?.['invalid'] === invalid;
+  await eventually('all are invalid', () => isCounted(3), 60_000);
+  await pipeline.aggregator.kill();
+  await (await pipeline.restart('aggregator')).ready();
+  await pipeline.post([{ ...prefetch, user_agent: browser }]);
+  await eventually('one is valid', () => isCounted(2), 60_000);
+}
+
 let serial = 0;
 /** Never two in a step of double clicks. */
 const clicks = (many: number, more: object = {}) =>
@@ -272,6 +315,8 @@ describe('rules of invalid clicks', () => {
         clicked_at: own + 1_000 * second,
       },
     });
+    // While the minute has not begun: its clicks may be dated ahead, and there is time until it is final.
+    await scan(own);
     await eventually('a minute has begun', async () => Date.now() > own + 8_000, 120_000);
     await pipeline.post([0, 2, 4, 6].map(clicked));
     const asked = await fetch(`${pipeline.queryApi.url}/v1/users/eraser-mid`, { method: 'DELETE' });
@@ -290,6 +335,71 @@ describe('rules of invalid clicks', () => {
     expect(await counted(ofPerson, own)).toEqual(billed);
     const names = "uniqExact(user_id) AS names, countIf(startsWith(user_id, 'erased:')) > 0 AS some";
     expect(await rowsOf(`SELECT ${names} FROM click_raw WHERE ad_id = '${ofPerson}'`)).toEqual([{ names: 1, some: 1 }]);
+  });
+
+  it('let the late click of a person behind a scanner be billed, by a restatement that adds no click', async () => {
+    const { minute: own, robot, otherRobot, prefetch } = scanned;
+    const range = `from=${own}&to=${own + minuteMs}`;
+    const answerOf = async (more = '') =>
+      await pipeline.get<CountAnswer>(`/v1/ads/${scannedAd}/aggregated_count?${range}${more}`);
+    const before = { gross: 4, duplicates: 1, invalid: 2, net: 1, invalid_by: { known_bot: 2 } };
+    expect(await answerOf('&reasons=true')).toMatchObject({ ...before, state: 'final', pending_late: 0 });
+    const askedAt = Date.now();
+    // One of the two persons is in another country than the scanner.
+    await pipeline.post([
+      { ...robot, country: 'KR', user_agent: browser },
+      { ...otherRobot, user_agent: browser },
+    ]);
+    const answers: CountAnswer[] = [];
+    await eventually(
+      'restated',
+      async () => {
+        const answer = await answerOf();
+        answers.push(answer);
+        // The number of those that wait may be a second older.
+        return answer.state === 'restated' && answer.pending_late === 0;
+      },
+      120_000,
+    );
+    // A copy that comes too late is told with the count of its country, and that of KR does not change.
+    const after = { gross: 5, duplicates: 2, invalid: 0, net: 3, invalid_by: {} };
+    expect(await answerOf('&reasons=true')).toMatchObject({ ...after, state: 'restated', pending_late: 0 });
+    expect(answers.every(({ state, net }) => net === (state === 'final' ? 1 : 3))).toBe(true);
+    expect(await answerOf(`&as_of=${askedAt}`)).toMatchObject({ net: 1, state: 'final' });
+    const { restatements } = await pipeline.get<{ restatements: Record<string, unknown>[] }>(
+      `/v1/ads/${scannedAd}/restatements?${range}`,
+    );
+    expect(restatements).toMatchObject([
+      { country: 'US', reason: 'late', before: 3, after: 3, before_net: 1, after_net: 3, after_rules: 1 },
+    ]);
+    const { ads } = await pipeline.get<{ ads: { ad_id: string }[] }>(`/v1/ads/popular_ads?${range}`);
+    expect(ads).toContainEqual(expect.objectContaining({ ad_id: scannedAd, count: 3, net: 3, gross: 5 }));
+    const exported = await fetch(
+      `${pipeline.queryApi.url}/v1/exports/ad_minutes?${range}&ad_id=${scannedAd}&format=ndjson`,
+    );
+    const rows = (await exported.text())
+      .trim()
+      .split('\n')
+      .map(row => JSON.parse(row));
+    expect(rows.map(({ country, clicks, net, invalid }) => ({ country, clicks, net, invalid }))).toEqual([
+      ...[{ country: 'US', clicks: 3, net: 3, invalid: 0 }],
+    ]);
+    const trailOf = async ({ event_id }: { readonly event_id: string }) =>
+      (await pipeline.get<{ copies: Record<string, unknown>[] }>(`/v1/clicks/${event_id}`)).copies;
+    const job = restatements[0]?.['job'];
+    expect(await trailOf(robot)).toMatchObject([
+      { country: 'US', outcome: 'counted', facts: ['bot'], validity: 'valid', state: 'restated' },
+      { country: 'KR', outcome: 'duplicate', reason: 'too_late', job, facts: [], validity: null },
+    ]);
+    expect(await trailOf(prefetch)).toMatchObject([
+      { outcome: 'counted', facts: ['prefetch'], validity: 'valid' },
+      { outcome: 'duplicate', reason: null, facts: [] },
+    ]);
+    const isoRange = ['--from', new Date(own).toISOString(), '--to', new Date(own + minuteMs).toISOString()];
+    const reconciled = await cli('reconcile', ...isoRange);
+    expect([reconciled.code, reconciled.stdout]).toEqual([0, expect.stringContaining(', 0 differ')]);
+    const { conservation } = await pipeline.get<{ conservation: object }>('/v1/status');
+    expect(conservation).toMatchObject({ balanced: true });
   });
 
   it('are in the audit log, with who asked for what', async () => {

@@ -4747,7 +4747,7 @@ export const mutations: readonly Mutation[] = [
     name: 'better-late-copy-changes-nothing',
     bug: 'a recount that finds as many clicks and fewer invalid ones restates nothing: the person who comes late to a scanned link is never billed',
     file: 'aggregator/replay/cell-change.ts',
-    integration: 'test/integration/invalid-rules.test.ts',
+    unit: 'test/unit/aggregator/recount.test.ts',
     edits: [
       [
         'if (before === after && isSameJudged) return undefined;',

@@ -305,6 +305,18 @@ describe('a recount by rules', () => {
     expect(recountBy(set(1), {})).toMatchObject([{ before_rules: 0, before_invalid: 0, after_invalid: 3 }]);
   });
 
+  it('changes a cell whose clicks are as many and better, because a person came late to a link that a robot had loaded', () => {
+    const late = { ...bot, facts: undefined, clickId: '7ZZZZZZZZZZZZZZZZZZZZZZZZZ', country: 'US' };
+    const counting = new Recount({ partitions, hashSeed: 5 });
+    counting.judgeBy([{ from: minute0, set: set(2) }]);
+    for (const page of pages([bot, late], 7)) counting.feed(page);
+    const robotAlone = stated({ clicks: 1, rules: 2, invalid: 1, invalid_by: { known_bot: 1 } });
+    const inOther = stated({ country: 'US', clicks: 0, duplicates: 0, rules: 2 });
+    expect(counting.compare(Number.POSITIVE_INFINITY, [robotAlone, inOther])).toMatchObject([
+      { country: bot.country, before: 1, after: 1, before_invalid: 1, after_invalid: 0, after_invalid_by: {} },
+    ]);
+  });
+
   it('takes the clicks of a split ad together, which the stream could not', () => {
     const parts = [0, 1].map(partition =>
       stated({
