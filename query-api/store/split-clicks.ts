@@ -117,12 +117,13 @@ function createLook({ clickhouse, splitRules, now }: SplitClicksOptions) {
     const asked = [...rows.map(({ minute }) => minute), ...fresh];
     const recounted = asked.length === 0 ? new Set<number>() : await readRecounted(clickhouse, hullOf(asked));
     rows = rows.filter(({ minute }) => !recounted.has(minute));
+    const isLookedAt = splitAt(splitRules, new Set(fresh));
     for (const range of slicesOf(
       splitRules,
       fresh.filter(minute => !recounted.has(minute)),
     )) {
       const found = await readSplit(clickhouse, splitRules, range, mostPairs - rows.length);
-      for (const row of found) rows.push(row);
+      for (const row of found) if (isLookedAt(row)) rows.push(row);
     }
     waiting = rows;
     lookedUntil = Math.max(lookedUntil, until);
@@ -209,6 +210,21 @@ async function readRecounted(clickhouse: ClickHouse, range: TimeRange): Promise<
      ${settingsOf((range.to - range.from) / minuteMs, timeoutMs)}`,
   );
   return new Set(rows.map(({ minute }) => minute));
+}
+
+/**
+ * A statement reads all minutes of a range, and all ads that were split in some of them. Which ones it reads together
+ * depends on when a process has looked, so what waits must not depend on it. Where pairs of minute and ad are too many to
+ * keep, the ads of a minute are not told apart.
+ */
+function splitAt(
+  splitRules: SplitRules,
+  minutes: ReadonlySet<number>,
+): (row: Pick<WaitingClicks, 'minute' | 'ad_id'>) => boolean {
+  const rulesOf = Map.groupBy(splitRules.rules, ({ adId }) => adId);
+  return ({ minute, ad_id }) =>
+    minutes.has(minute) &&
+    (ad_id === '' || (rulesOf.get(ad_id) ?? []).some(({ from, until }) => from <= minute && minute < until));
 }
 
 /** Returns 0 for what is not known at all. */

@@ -35,6 +35,13 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    name: 'split-with-others',
+    bug: 'an ad counts as split in all minutes that are read together with those in which it was: what waits depends on when a process looks, and two query APIs answer differently',
+    file: 'query-api/store/split-clicks.ts',
+    integration: 'test/integration/clickhouse/split-clicks.test.ts',
+    edits: [['if (isLookedAt(row)) rows.push(row);', 'rows.push(row);']],
+  },
+  {
     name: 'restatements-of-two-moments',
     bug: 'the total of restatements and their page are read one beside the other: a page can miss what the total has, or have a part of a recount that no later page completes',
     file: 'query-api/routes/ads/restatements.ts',

@@ -92,6 +92,25 @@ describe('clicks of split ads', () => {
     expect((await waiting()).minutes).toEqual([]);
   });
 
+  it('are those of minutes in which the ad itself was split, whichever minutes a process looks at together', async () => {
+    await counted(persons(start));
+    await counted(persons(start + minuteMs));
+    const rule = splitRules.rules[0]!;
+    const turns: SplitRules = {
+      ...splitRules,
+      rules: [
+        { ...rule, from: start - minuteMs, until: end },
+        { ...rule, adId: 'other', from: end, until: end + minuteMs },
+      ],
+    };
+    const atOnce = await waiting(end + minuteMs, turns);
+    const read = createSplitClicks({ clickhouse: engine.clickhouse, splitRules: turns, now: Date.now });
+    for (const until of [start, end]) await read(until);
+    const oneByOne = await read(end + minuteMs);
+    expect([atOnce.minutes, oneByOne.minutes]).toEqual([[start], [start]]);
+    expect(atOnce.clicks).toBe(oneByOne.clicks);
+  });
+
   it('are not known in minutes of which this process has not heard which ads were split', async () => {
     await counted(persons(start));
     const found = await waiting(end, { ...splitRules, rulesKnownUntil: start });
