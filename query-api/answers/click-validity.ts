@@ -5,7 +5,7 @@
  */
 
 import type { InvalidReason, ValidityRules } from '../../ingest/validity/rules.ts';
-import type { Cell, CellQueries } from '../store/cell-clicks.ts';
+import { adClicksRead, type Cell, type CellQueries, cellClicksRead } from '../store/cell-clicks.ts';
 import type { Copy } from './click-trail.ts';
 import { invalidLetters, invalidOf, needsCaps, reasonOfFacts } from './judged-clicks.ts';
 
@@ -47,10 +47,17 @@ export async function validityOf(
   );
   const versions = new Map(found.map(row => [keyOf(row), row.rules]));
   const read = new Map<string, ReadonlyMap<string, InvalidReason> | undefined>();
+  /** Whether it is known that a cell has too many clicks. To read them would cost as much as an answer. */
+  const isTooLarge = ({ ad_id, minute, country }: Cell) => {
+    const ofAd = found.filter(row => row.ad_id === ad_id && row.minute === minute);
+    const inCell = ofAd.find(row => row.country === country)?.clicks ?? 0;
+    return inCell > cellClicksRead || ofAd.reduce((sum, { clicks }) => sum + clicks, 0) > adClicksRead;
+  };
   const invalidIn = async (cell: Cell, rules: ValidityRules) => {
     const key = keyOf(cell);
     if (!read.has(key)) {
-      const clicks = read.size < cellsJudged ? await cells.clicks(cell, invalidLetters(rules)) : undefined;
+      const isRead = read.size < cellsJudged && !isTooLarge(cell);
+      const clicks = isRead ? await cells.clicks(cell, invalidLetters(rules)) : undefined;
       read.set(key, clicks && invalidOf(clicks, rules));
     }
     return read.get(key);

@@ -897,7 +897,7 @@ export interface Operations {
         readonly facts: readonly string[] | null;
         /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
         readonly state: 'provisional' | 'final' | 'restated';
-        /** Whether the counted click is valid, so that it is in `net`. `unknown`: its count or its rules are not known yet, its ad has more than 100000 clicks of this country in the minute, or this copy is invalid by its facts and not all others are listed. Null: this copy is not counted. */
+        /** Whether the counted click is valid, so that it is in `net`. `unknown`: its count or its rules are not known yet, its ad has more than 100000 clicks of this country in the minute or more than 500000 of all countries, or this copy is invalid by its facts and not all others are listed. Null: this copy is not counted. */
         readonly validity: 'valid' | 'invalid' | 'unknown' | null;
         /** The rule that makes it invalid (see GET /v1/rules). Rules about one click decide by its facts. Of rules about many clicks, those that come too late in the order of event time and event id are invalid. For clicks that wait for a restatement this order already has them. Null: it is valid, or not known. */
         readonly invalid_reason: string | null;

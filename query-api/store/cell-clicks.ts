@@ -25,6 +25,8 @@ const CellRules = rowShape('rules of cells', {
   country: Type.String(),
   minute: Type.Integer(),
   rules: Type.Integer(),
+  /** Distinct clicks. */
+  clicks: Type.Integer(),
 });
 export type CellRules = RowOf<typeof CellRules>;
 
@@ -41,12 +43,14 @@ export type CellClickRow = RowOf<typeof CellClickRow>;
 
 /** A cell with more clicks is not judged click by click. */
 export const cellClicksRead = 100_000;
+/** Nor is a cell of an ad with more in the minute, in all countries: its clicks are told by all copies of clicks of the ad. */
+export const adClicksRead = 500_000;
 
 export type CellQueries = ReturnType<typeof createCellQueries>;
 
 export function createCellQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
   return {
-    /** Returns by which version of the rules the counted clicks of these ads and minutes (epoch ms) were judged. */
+    /** Returns by which version of the rules the counted clicks of these ads and minutes (epoch ms) were judged, and how many there are. */
     async rules(adIds: readonly string[], minutes: readonly number[]): Promise<CellRules[]> {
       if (adIds.length === 0) return [];
       const range = { from: Math.min(...minutes), to: Math.max(...minutes) + minuteMs, isSettled: false };
@@ -55,8 +59,9 @@ export function createCellQueries(clickhouse: ClickHouse, { timeoutMs }: { reado
       return await readRows(
         clickhouse,
         CellRules,
-        statement`SELECT ad_id, country, toUnixTimestamp(m) * 1000 AS minute, version AS rules FROM (
-           SELECT ad_id, country::String AS country, counted.minute AS m, max(counted.rules) AS version
+        statement`SELECT ad_id, country, toUnixTimestamp(m) * 1000 AS minute, version AS rules, total AS clicks FROM (
+           SELECT ad_id, country::String AS country, counted.minute AS m, max(counted.rules) AS version,
+             sum(counted.clicks) AS total
            FROM ${statedRows('ad_minute_by_ad', where, range)} AS counted GROUP BY ad_id, country, m
          ) ${settingsOf(cellsRead, timeoutMs)}`,
       );

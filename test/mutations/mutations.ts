@@ -4784,6 +4784,13 @@ export const mutations: readonly Mutation[] = [
     edits: [['bits === 0 || (bits & allFacts.allowed.bit) !== 0', 'bits === 0']],
   },
   {
+    name: 'large-cell-read',
+    bug: 'the trail of a click of a very hot ad reads all clicks of its minute for nothing, until ClickHouse has no memory for it',
+    file: 'query-api/answers/click-validity.ts',
+    integration: 'test/integration/clickhouse/invalid-clicks.test.ts',
+    edits: [['read.size < cellsJudged && !isTooLarge(cell)', 'read.size < cellsJudged']],
+  },
+  {
     name: 'copies-cut-believed',
     bug: 'the trail calls a click invalid by the first hundred loads of its link, and the person who came after them is billed',
     file: 'query-api/answers/click-validity.ts',

@@ -11,7 +11,7 @@ import { countField, isoOf, isoOrNull, problems, stateField, timeOrNullField } f
 import type { StoreFor } from '../../http/store-for.ts';
 import { placeOf, type Routing } from '../../log/hot-ad-rules.ts';
 import type { AdStore } from '../../store/ad-store.ts';
-import { cellClicksRead } from '../../store/cell-clicks.ts';
+import { adClicksRead, cellClicksRead } from '../../store/cell-clicks.ts';
 import { copiesListed, type QuarantinedLine, type RawClick, type Restating } from '../../store/click-copies.ts';
 import { type Finality, finalityOf, partitionsOf, type State, stateAt } from '../../store/finality.ts';
 import { minuteMs } from '../../time/time-range.ts';
@@ -161,7 +161,7 @@ const schema = {
               }),
               state: stateField,
               validity: Type.Union([Type.Enum(['valid', 'invalid', 'unknown'], { type: 'string' }), Type.Null()], {
-                description: `Whether the counted click is valid, so that it is in \`net\`. \`unknown\`: its count or its rules are not known yet, its ad has more than ${cellClicksRead} clicks of this country in the minute, or this copy is invalid by its facts and not all others are listed. Null: this copy is not counted.`,
+                description: `Whether the counted click is valid, so that it is in \`net\`. \`unknown\`: its count or its rules are not known yet, its ad has more than ${cellClicksRead} clicks of this country in the minute or more than ${adClicksRead} of all countries, or this copy is invalid by its facts and not all others are listed. Null: this copy is not counted.`,
               }),
               invalid_reason: Type.Union([Type.String(), Type.Null()], {
                 description:

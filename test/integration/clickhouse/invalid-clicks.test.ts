@@ -215,6 +215,24 @@ describe('the trail of a click', () => {
     expect(await validity('d7')).toEqual([['counted', 'user_velocity']]);
   });
 
+  it('says nothing of a click that caps may have taken in a cell that is too large to be read', async () => {
+    const minute = (start + 300_000) / 1_000;
+    const cell = { minute, country: 'KR', partition: 0, version: 10, late: 0, duplicates: 0, clicks: 1 };
+    const valid = { rules: 2, invalid: 0, invalid_by: {} };
+    const ads = ['h', 'i', 'j', 'k'];
+    await store.insertRaw(ads.map(adId => at(300_000, { adId, eventId: `${adId}0` })));
+    await store.insertCounts([
+      { ...cell, ...valid, ad_id: 'h' },
+      { ...cell, ...valid, ad_id: 'i', clicks: 100_001 },
+      ...['j', 'k'].map(ad_id => ({ ...cell, ...valid, ad_id })),
+      { ...cell, ...valid, ad_id: 'j', country: 'DE', clicks: 499_999 },
+      { ...cell, ...valid, ad_id: 'k', country: 'DE', clicks: 500_000 },
+    ]);
+    const said = [];
+    for (const ad of ads) said.push((await trail(`${ad}0`))[0].validity);
+    expect(said).toEqual(['valid', 'unknown', 'valid', 'unknown']);
+  });
+
   it('says nothing of a click with more copies than it lists, of which a later one may be the best', async () => {
     const loads = (adId: string, first: Partial<Click>) =>
       Array.from({ length: 101 }, (_, i) =>
