@@ -3450,6 +3450,18 @@ export const mutations: readonly Mutation[] = [
     edits: [['const mine = last.then(work);', 'const mine = work();']],
   },
   {
+    name: 'unknown-pending-in-a-header',
+    bug: 'an export says of clicks that may turn out invalid that none do, when that is not known',
+    file: 'query-api/routes/exports/exports.ts',
+    unit: 'test/unit/query-api/app.test.ts',
+    edits: [
+      [
+        "if (pending_split !== null) reply.header('x-pending-split', pending_split);",
+        "reply.header('x-pending-split', pending_split ?? 0);",
+      ],
+    ],
+  },
+  {
     name: 'erasure-in-one-go',
     bug: 'all records of an erasure are written at once: several processes exceed the room by all texts of a thousand persons each',
     file: 'query-api/log/erasure-log.ts',

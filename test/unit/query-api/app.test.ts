@@ -11,6 +11,7 @@ import { beginLife } from '../../../infra/life.ts';
 import { GrowthRefused } from '../../../ingest/hot-ads/grow-partitions.ts';
 import { buildQueryApi, type QueryApiDeps } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
+import { noneSplit } from '../../../query-api/store/split-minutes.ts';
 import { bearer, keysInMemory } from '../../support/api-keys.ts';
 import { logInto } from '../../support/log-into.ts';
 
@@ -239,6 +240,35 @@ describe('late clicks that wait for their restatement', () => {
     ]);
     const rows = await running.inject(`/v1/exports/ad_minutes?ad_id=b&${range}`);
     expect(rows.headers['x-pending-late']).toBe('2');
+  });
+
+  it('are in headers of rows and exports, which are left out where JSON has null', async () => {
+    const range = 'from=2025-11-22T08:00:00Z&to=2025-11-22T08:02:00Z';
+    const namesOf = async (tables: Parameters<typeof app>[0], splitRules = noneSplit) => {
+      const { get, http: running } = await app(tables, { splitRules });
+      const { pending_split, watermark } = (await get(`/v1/ads/a/series?${range}`)).body;
+      const csv = await running.inject({ url: `/v1/ads/a/series?${range}`, headers: { accept: 'text/csv' } });
+      const exported = await running.inject(`/v1/exports/ad_minutes?ad_id=a&${range}`);
+      const named = [csv, exported].map(({ headers }) =>
+        Object.keys(headers).filter(name => /^x-(pending|watermark|final|state|next)/.test(name)),
+      );
+      return { isNull: [pending_split === null, watermark === null], named };
+    };
+    // No partition has made progress; how ads are split is not known.
+    expect(await namesOf({ partition_progress: () => [] })).toEqual({
+      isNull: [false, true],
+      named: [
+        ['x-state', 'x-pending-late', 'x-pending-split'],
+        ['x-pending-late', 'x-pending-split'],
+      ],
+    });
+    expect(await namesOf(everywhere, { ...noneSplit, rulesKnownUntil: Number.NEGATIVE_INFINITY })).toEqual({
+      isNull: [true, false],
+      named: [
+        ['x-state', 'x-pending-late', 'x-watermark'],
+        ['x-watermark', 'x-final-until', 'x-pending-late'],
+      ],
+    });
   });
 
   it('are in the status, and clicks that are in no count make it unbalanced', async () => {
