@@ -1,7 +1,8 @@
 /**
- * Makes of a click that was judged the click that is kept. Its address gets the one spelling that it has. Its country is found by its address if it is not known, and
- * its facts by address, user agent and purpose (fact-finding/); those that it was posted with stay. Only then address, user id and user agent become what the
- * settings keep of them (privacy/): of a hash, nobody can tell the network any more.
+ * Makes of a click that was judged the click that is kept. Its address gets the one spelling that it has. Its country is
+ * found by its address if it is not known, and its facts by address, user agent and purpose (fact-finding/); those that
+ * it was posted with stay. Only then address, user id and user agent become what the settings keep of them (privacy/): of
+ * a hash, nobody can tell the network any more.
  */
 import { canonicalAddress } from './canonical-address.ts';
 import type { Click } from './click.ts';

@@ -5,8 +5,9 @@
  * reason. Rules about more than one click look at the clicks of one **cell** (ad, country, minute) alone, and are caps
  * within caps: of one person at one address at most one click in each `double_click_seconds`, of these at most
  * `user_clicks_per_minute` if the person has a user id, of one address at most `address_clicks_per_minute` of what is
- * left, of the cell at most `ad_clicks_per_minute` of what is left then. Each cap lets the same number through in whatever order the clicks come,
- * so the sums of a cell by reason do not depend on the order, and the valid clicks of a cell never become fewer.
+ * left, of the cell at most `ad_clicks_per_minute` of what is left then. Each cap lets the same number through in
+ * whatever order the clicks come, so the sums of a cell by reason do not depend on the order, and the valid clicks of a
+ * cell never become fewer.
  *
  * Copies of one click may have different facts. A click is as good as the best of its copies: the first one whose facts
  * give no reason is judged by the caps, and only if there is none, the click has the reason of its copies that stands

@@ -9,9 +9,10 @@
  *
  * Two kinds of clicks cannot be judged for sure: those whose best copies say different things to the caps, or whose
  * copies name several countries, since any of these may be the one that was counted, and those of erased persons, whose
- * addresses are no longer those by which they were judged. One click more or less in a cell changes one reason by one, so no
- * reason may be off by more than the unsure clicks of the cell. Of a split ad, each partition has applied the caps by itself. Until such a minute is recounted, only its facts
- * are compared, and that no more is invalid than by the rules.
+ * addresses are no longer those by which they were judged. One click more or less in a cell changes one reason by one,
+ * so no reason may be off by more than the unsure clicks of the cell. Of a split ad, each partition has applied the caps
+ * by itself. Until such a minute is recounted, only its facts are compared, and that no more is invalid than by the
+ * rules.
  */
 
 import { Type } from 'typebox';
@@ -243,8 +244,9 @@ function foundCells(range: TimeRange, minutes: readonly number[], { rules }: Rul
 /**
  * A row for each click: `n` is 1 in the country in which it is counted here, that of its first copy, and 0 in others that
  * its copies name. Everything else is what the best copy says: the one with the lowest `badness`, which is 0 where facts
- * say nothing against it, else the place of its reason. `u` is 1 if the click is unsure; `reason` is the place of the first fact by which it is invalid, or 0. What a copy with such a reason says besides does not matter, as caps do not look at it. Persons and addresses are
- * hashes, which need less memory than user agents, and 0 where there is none.
+ * say nothing against it, else the place of its reason. `u` is 1 if the click is unsure; `reason` is the place of the
+ * first fact by which it is invalid, or 0. What a copy with such a reason says besides does not matter, as caps do not
+ * look at it. Persons and addresses are hashes, which need less memory than user agents, and 0 where there is none.
  */
 function clicksOnce(range: TimeRange, minutes: readonly number[], rules: RuleSet['rules']): Sql {
   const stepMs = rules.double_click_seconds * 1_000;
