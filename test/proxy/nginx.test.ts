@@ -257,8 +257,11 @@ describe('the reverse proxy', () => {
     };
     expect([await ready('ingest'), await ready('query-api'), await ready('metrics')]).toEqual([200, 200, 404]);
     await ask('GET', '/v1/ads/popular_ads?user_id=user-4711');
-    const log = readFileSync(join(folder, 'access.log'), 'utf8');
-    expect(log).toContain('"GET /v1/ads/popular_ads" ');
+    // It writes its log when the answer has been sent.
+    const log = await eventually('it is logged', () => {
+      const written = readFileSync(join(folder, 'access.log'), 'utf8');
+      return written.includes('"GET /v1/ads/popular_ads" ') && written;
+    });
     expect(log).not.toContain('user-4711');
   });
 
