@@ -10,6 +10,7 @@ const longest = [
   'invalid-rules.test.ts',
   'growth.test.ts',
   'faults.test.ts',
+  'limits-at-once.test.ts',
   'clickhouse/jobs.test.ts',
   'replicas.test.ts',
   'over-shards.test.ts',
