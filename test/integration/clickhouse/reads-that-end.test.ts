@@ -76,11 +76,12 @@ function ask(path: string, client = 2): RawConnection {
 /** A raw read of this client that does not end before it is told to: a place that is taken. */
 async function holdPlace(client: number): Promise<AsyncDisposable> {
   const end = new AbortController();
-  const before = await running(held);
-  const sql = `SELECT sum(cityHash64(number, number)) ${held} FROM numbers(1000000000000)`;
+  // One of an earlier test may still be ending in the server.
+  const name = `${held}_${++places}`;
+  const sql = `SELECT sum(cityHash64(number, number)) ${name} FROM numbers(1000000000000)`;
   const asker: Asker = { signal: end.signal, client: `127.0.0.${client}`, isOperation: false };
   const answer = askedBy(asker, () => clickhouse.query(sql, {}, { kind: 'raw' })).catch(() => undefined);
-  await eventually('the place is taken', async () => (await running(held)) === before + 1);
+  await eventually('the place is taken', async () => (await running(name)) === 1);
   return {
     async [Symbol.asyncDispose]() {
       end.abort(new Unserved('gone', 'it is free'));
@@ -90,6 +91,7 @@ async function holdPlace(client: number): Promise<AsyncDisposable> {
 }
 
 const held = 'AS held';
+let places = 0;
 
 /** Reads of raw clicks in the server, or those with another text. */
 async function running(what = 'FROM click_raw'): Promise<number> {
