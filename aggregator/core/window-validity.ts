@@ -79,10 +79,9 @@ export class WindowValidity {
    * `4 * i` of `ids`. `intoMinute` is its time since the begin of the minute, in ms. Returns whether it is invalid.
    */
   judge(cells: CellTable, cell: number, clicks: ClickPersons, ids: Int32Array, i: number, intoMinute: number): boolean {
-    const bits = clicks.facts[i]! & allFacts;
-    const byFacts = this.#reasonOf[bits]!;
+    const byFacts = this.#reasonOf[clicks.facts[i]! & allFacts]!;
     if (byFacts !== 0) this.#byFacts.set(this.#byFacts.placeOf(0, ids, 4 * i), (cell << reasonBits) | byFacts);
-    const reason = byFacts || this.#reasonBeyondFacts(bits, cells, cell, clicks, i, intoMinute);
+    const reason = byFacts || this.#reasonByCaps(cells, cell, clicks, i, intoMinute);
     if (reason === 0) return false;
     const at = this.#cellAt(cell);
     this.#counts[at]!++;
@@ -106,13 +105,12 @@ export class WindowValidity {
     const place = this.#byFacts.find(0, ids, 4 * i);
     const known = place === 0 ? 0 : this.#byFacts.get(place);
     const before = known & reasonMask;
-    const bits = clicks.facts[i]! & allFacts;
-    const byFacts = this.#reasonOf[bits]!;
+    const byFacts = this.#reasonOf[clicks.facts[i]! & allFacts]!;
     if (byFacts >= before) return false;
     const counted = known >>> reasonBits;
     this.#byFacts.set(place, byFacts === 0 ? 0 : (counted << reasonBits) | byFacts);
     if (counted !== cell) clicks.moveTo(i, cells.hashOf(cell) ^ cells.hashOf(counted));
-    const reason = byFacts || this.#reasonBeyondFacts(bits, cells, counted, clicks, i, intoMinute);
+    const reason = byFacts || this.#reasonByCaps(cells, counted, clicks, i, intoMinute);
     const at = this.#cellAt(counted);
     this.#counts[at + before]!--;
     cells.markChanged(counted);
@@ -134,24 +132,14 @@ export class WindowValidity {
     return this.#visitors.prefetch(persons, count) + this.#addresses.prefetch(addresses, count);
   }
 
-  #reasonBeyondFacts(
-    bits: number,
-    cells: CellTable,
-    cell: number,
-    clicks: ClickPersons,
-    i: number,
-    intoMinute: number,
-  ): number {
-    return (bits & allowed) !== 0 ? 0 : this.#reasonByCaps(cells, cell, clicks, i, intoMinute);
-  }
-
   #reasonByCaps(
     cells: CellTable,
     cell: number,
-    { who, persons, addresses }: ClickPersons,
+    { facts: bits, who, persons, addresses }: ClickPersons,
     i: number,
     intoMinute: number,
   ): number {
+    if ((bits[i]! & allowed) !== 0) return 0;
     const { user_clicks_per_minute, address_clicks_per_minute, ad_clicks_per_minute } = this.#set.rules;
     const has = who[i]!;
     const stepMs = this.#stepMs;

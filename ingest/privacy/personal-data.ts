@@ -82,7 +82,7 @@ export function createPersonalData(rules: PersonalDataRules): PersonalData | und
 /** As `hashedUserId` makes them, and `tokenOf` of erasure-record.ts. The last of 22 characters stands for 2 bits of 128. */
 const keptUserIdPattern = /^(?:hashed:[A-Za-z0-9_-]{21}[AQgw]|erased:[A-Za-z0-9_-]{22})$/;
 /** As `hashedIp` makes them, and `addressTokenOf` of erasure-record.ts: with all 32 digits. */
-const keptIpPattern = /^fd[0-9a-f]{2}(?::[0-9a-f]{4}){7}$/;
+export const keptIpPattern = /^fd[0-9a-f]{2}(?::[0-9a-f]{4}){7}$/;
 
 /** Returns the UTC day of a click, as `2026-11-29`, or an empty text where the salt does not change. */
 export function saltOf(salt: HashSalt, clickedAt: number): string {

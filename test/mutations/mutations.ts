@@ -4660,12 +4660,7 @@ export const mutations: readonly Mutation[] = [
     name: 'allowed-click-uses-up-a-cap',
     bug: 'a click that no rule applies to uses up a cap: the clicks of others become invalid by it',
     file: 'aggregator/core/window-validity.ts',
-    edits: [
-      [
-        'return (bits & allowed) !== 0 ? 0 : this.#reasonByCaps(cells, cell, clicks, i, intoMinute);',
-        'const reason = this.#reasonByCaps(cells, cell, clicks, i, intoMinute);\n    return (bits & allowed) !== 0 ? 0 : reason;',
-      ],
-    ],
+    edits: [['if ((bits[i]! & allowed) !== 0) return 0;', '']],
   },
   {
     name: 'address-as-it-was-spelled',
