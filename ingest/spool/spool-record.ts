@@ -28,13 +28,16 @@ export interface SpooledTexts {
   readonly texts: readonly string[];
   /** Bytes that belong to no whole record. */
   readonly unreadableBytes: number;
+  /** Where the next texts begin, or the number of bytes if there are none. */
+  readonly end: number;
 }
 
-export function readSpool(bytes: Buffer): SpooledTexts {
+/** Reads at most so many texts from a place on. */
+export function readSpool(bytes: Buffer, from: number, most: number): SpooledTexts {
   const texts: string[] = [];
   let unreadableBytes = 0;
-  let at = 0;
-  while (at < bytes.length) {
+  let at = from;
+  while (at < bytes.length && texts.length < most) {
     const length = lengthAt(bytes, at);
     if (length > 0) {
       texts.push(bytes.toString('utf8', at + headBytes, at + headBytes + length));
@@ -46,7 +49,7 @@ export function readSpool(bytes: Buffer): SpooledTexts {
     unreadableBytes += skippedTo - at;
     at = skippedTo;
   }
-  return { texts, unreadableBytes };
+  return { texts, unreadableBytes, end: at };
 }
 
 /** Returns the length of the text of the record at this place, or 0 if there is no whole record. */

@@ -4,7 +4,8 @@
  * most, for half of the time.
  *
  * A request's time begins when it is due, not when a connection is free for it: who has to wait to be sent, waits. The
- * first one is due when all connections are open.
+ * first one is due when all connections are open. Connections are used in turn, because a server ends one on which
+ * nothing comes.
  */
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -48,7 +49,7 @@ export async function requestPaced(options: PacedRequests): Promise<PacedTimes> 
   const { promise: failed, reject } = Promise.withResolvers<never>();
   const idle: Connection[] = [];
   const sendDue = () => {
-    while (due.length > 0 && idle.length > 0) idle.pop()!.send(requestAt(sent++), due.shift()!);
+    while (due.length > 0 && idle.length > 0) idle.shift()!.send(requestAt(sent++), due.shift()!);
   };
   const opened = Array.from({ length: connections }, () =>
     openConnection(url, status, {

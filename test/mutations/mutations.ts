@@ -4409,9 +4409,26 @@ export const mutations: readonly Mutation[] = [
     file: 'ingest/spool/spool.ts',
     unit: 'test/unit/ingest/spool/spool.test.ts',
     edits: [
-      ['  for (let i = 0; i < known.length;', '  await files.remove(name);\n  for (let i = 0; i < known.length;'],
+      [
+        '  for (let at = 0; at < bytes.length; ) {',
+        '  await files.remove(name);\n  for (let at = 0; at < bytes.length; ) {',
+      ],
       ['    await files.remove(name);\n  } else {', '  } else {'],
     ],
+  },
+  {
+    name: 'spool-read-whole',
+    bug: 'a whole file of the spool is read at once: when Kafka is back, every redirect waits for it',
+    file: 'ingest/spool/spool.ts',
+    unit: 'test/unit/ingest/spool/spool.test.ts',
+    edits: [['readSpool(bytes, at, maxClicks)', 'readSpool(bytes, at, 1_000_000)']],
+  },
+  {
+    name: 'spool-first-part-only',
+    bug: 'of a file of the spool only the first clicks are sent before it is removed',
+    file: 'ingest/spool/spool.ts',
+    unit: 'test/unit/ingest/spool/spool.test.ts',
+    edits: [['    at = end;\n', '    at = bytes.length;\n']],
   },
   {
     // That a disk really has what its system says is synced, no test here can tell.

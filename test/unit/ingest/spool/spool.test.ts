@@ -3,7 +3,7 @@
  * disk of these tests keeps, when the power goes, only what was synced.
  */
 import { pino } from 'pino';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Retryable } from '../../../../infra/errors.ts';
 import type { Click } from '../../../../ingest/click.ts';
 import { openSpool, type Spool } from '../../../../ingest/spool/spool.ts';
@@ -119,6 +119,26 @@ describe('a click in the spool', () => {
     kafka.isAway = false;
     await isEmpty(disk);
     expect(kafka.taken).toEqual(clicks);
+  });
+
+  it('is read together with few others, so that who loads a link meanwhile does not wait for a whole file', async () => {
+    const [disk, kafka] = [new Disk(), new Kafka()];
+    const before = await spoolOn(disk, kafka);
+    const clicks = Array.from({ length: 1_000 }, () => click());
+    await Promise.all(clicks.map(each => before.append(each)));
+    const left = disk.afterPowerCut();
+    const parse = vi.spyOn(JSON, 'parse');
+    const read: number[] = [];
+    const sent: Click[] = [];
+    const send = async (some: readonly Click[]) => {
+      read.push(parse.mock.calls.length - sent.length);
+      sent.push(...some);
+    };
+    open.push(await openSpool({ disk: left, maxBytes: megabyte, log, send, retryMs: 2 }));
+    await isEmpty(left);
+    parse.mockRestore();
+    expect(sent).toEqual(clicks);
+    expect(Math.max(...read)).toBeLessThanOrEqual(250);
   });
 
   it('is on the disk before it is promised: the power may go at any time', async () => {
