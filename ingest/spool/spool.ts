@@ -36,7 +36,7 @@ export interface SpoolOptions {
 }
 
 /** Read and sent together. To read more at once would keep those waiting for milliseconds who load a link meanwhile. */
-const maxClicks = 250;
+const maxClicks = 100;
 /** Nothing is lost by a look that comes late: an append ends the pause. */
 const lookEveryMs = 60_000;
 

@@ -138,7 +138,7 @@ describe('a click in the spool', () => {
     await isEmpty(left);
     parse.mockRestore();
     expect(sent).toEqual(clicks);
-    expect(Math.max(...read)).toBeLessThanOrEqual(250);
+    expect(Math.max(...read)).toBeLessThanOrEqual(100);
   });
 
   it('is on the disk before it is promised: the power may go at any time', async () => {
