@@ -1,9 +1,9 @@
 /**
  * CONTRACT: reads a topic of one partition from its beginning, and follows it while it is open: rules and keys that every
  * process must know. What a user of it can rely on:
- * - `onBatch` is given every record, in order, and may be given any of them again, because a consumer that has failed
- *   or become silent is replaced by one that reads from the beginning. A record that was read before must change
- *   nothing. The memory of a record is the user's to keep.
+ * - `onBatch` is given every record, in order, a few at a time, and other work of the process has its turn in between. It
+ *   may be given any of them again, because a consumer that has failed or become silent is replaced by one that reads
+ *   from the beginning. A record that was read before must change nothing. The memory of a record is the user's to keep.
  * - Nothing is left out. A fetch that begins behind what was read, or an `onBatch` that throws `Corrupt`, ends the
  *   reading for good: `corrupt` says why, a person decides, and starts the process again. Where the records of a topic
  *   expire (`expires`), the first fetch of a consumer says where the log begins now. All of it may have expired, too: so
@@ -15,7 +15,7 @@
  *   log is asked for every ten seconds, and the consumer is replaced after three looks in which it had something to
  *   read and did not move.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as othersTurn, setTimeout as sleep } from 'node:timers/promises';
 import { Corrupt, messageOf, Retryable, UnknownFormat } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { pause } from '../pause.ts';
@@ -23,7 +23,7 @@ import type { KafkaClient } from './client.ts';
 import { type GroupConsumer, openGroupConsumer } from './group-consumer.ts';
 import { LogPosition } from './log-position.ts';
 import { openRangeOfLog, type RangeOfLog } from './range-of-log.ts';
-import type { LogRecord } from './record-batch.ts';
+import { partsOf, type ReadRecords } from './read-parts.ts';
 import { unknownFormats } from './record-contract.ts';
 
 export interface FollowedLog {
@@ -42,19 +42,12 @@ export interface FollowedLog {
    * or later records replace them, and what is missing at the beginning is a gap.
    */
   readonly expires?: boolean;
-  /** @throws Corrupt, after which nothing more is read */
+  /** Is called for each part of a fetch (read-parts.ts). @throws Corrupt, after which nothing more is read */
   onBatch(batch: ReadRecords): void;
   /** Is called once, when `isCaughtUp` has become true. */
   onCaughtUp?(): void;
   /** How often the end of the log is asked for. */
   readonly lookEveryMs?: number;
-}
-
-/** The result of one fetch: the requested offset, the next offset to request, and the records between them. */
-export interface ReadRecords {
-  readonly fetchedOffset: number;
-  readonly nextOffset: number;
-  readonly records: Iterable<LogRecord>;
 }
 
 export interface LogFollower extends AsyncDisposable {
@@ -127,11 +120,27 @@ class Reading {
     return this.#closing.signal;
   }
 
-  take(batch: ReadRecords): void {
+  /**
+   * Gives way between parts. All of them are taken, also if the consumer gets its place anew meanwhile: it need not fetch
+   * them again.
+   */
+  async take(batch: ReadRecords): Promise<void> {
+    let isFirst = true;
+    for (const part of partsOf(batch)) {
+      if (!isFirst) await othersTurn();
+      if (this.closed.aborted) return;
+      this.#takePart(part, isFirst);
+      isFirst = false;
+    }
+  }
+
+  #takePart(batch: ReadRecords, isFirst: boolean): void {
+    // A part behind the first one says nothing about the place that was given while it waited for its turn.
+    const isAtBeginning = isFirst && this.#isAtBeginning;
     const { what, withoutIt, log } = this.#followed;
     try {
       this.#followed.onBatch(batch);
-      if (this.#isAtBeginning && this.#followed.expires) this.position.beginAt(batch.fetchedOffset);
+      if (isAtBeginning && this.#followed.expires) this.position.beginAt(batch.fetchedOffset);
       // Only now, so that a user with a state of its own for damage (rule-book.ts) has seen it too.
       this.position.checkFetch(batch.fetchedOffset);
     } catch (error) {
@@ -142,7 +151,7 @@ class Reading {
       this.close();
       return;
     }
-    this.#isAtBeginning = false;
+    if (isFirst) this.#isAtBeginning = false;
     this.position.advance(batch.nextOffset);
     this.#tellCaughtUp();
   }
@@ -250,7 +259,7 @@ function openConsumer(followed: FollowedLog, reading: Reading): Promise<GroupCon
     log,
     onOpen: () => {},
     onAssigned: () => reading.begin(),
-    onBatch: async batch => reading.take(batch),
+    onBatch: batch => reading.take(batch),
     // The end of a log is in a segment that is still being written, which is not compacted.
     onGap: () => {},
     onCrash(error) {

@@ -10,7 +10,7 @@
  * has missed.
  */
 import { Corrupt, Retryable } from '../../infra/errors.ts';
-import type { ReadRecords } from '../../infra/kafka/follow-log.ts';
+import type { ReadRecords } from '../../infra/kafka/read-parts.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import type { RulesVersion } from '../validity/rule-set.ts';
 import { RuleVersions } from '../validity/rule-versions.ts';

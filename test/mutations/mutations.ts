@@ -757,7 +757,7 @@ export const mutations: readonly Mutation[] = [
     name: 'expiry-hides-gaps',
     bug: 'where records expire, a fetch may leave out any of them: an erasure in between is not known to one process',
     file: 'infra/kafka/follow-log.ts',
-    edits: [['this.#isAtBeginning && this.#followed.expires', 'this.#followed.expires']],
+    edits: [['if (isAtBeginning && this.#followed.expires)', 'if (this.#followed.expires)']],
     unit: 'test/unit/infra/kafka/follow-log.test.ts',
   },
   {
@@ -773,6 +773,27 @@ export const mutations: readonly Mutation[] = [
     file: 'infra/kafka/follow-log.ts',
     edits: [['      this.close();\n      return;\n', '']],
     unit: 'test/unit/infra/kafka/follow-log.test.ts',
+  },
+  {
+    name: 'log-read-without-turns',
+    bug: 'a whole fetch of API keys or erasures is read in one go, and nobody is answered meanwhile',
+    file: 'infra/kafka/follow-log.ts',
+    edits: [['if (!isFirst) await othersTurn();', '']],
+    unit: 'test/unit/infra/kafka/follow-log.test.ts',
+  },
+  {
+    name: 'log-part-unlimited',
+    bug: 'what a fetch has brought is one part, however much it is',
+    file: 'infra/kafka/read-parts.ts',
+    edits: [['const mostRecords = 100;', 'const mostRecords = 1_000_000;']],
+    unit: 'test/unit/infra/kafka/read-parts.test.ts',
+  },
+  {
+    name: 'log-last-part-lost',
+    bug: 'a part of a fetch is passed on as if it reached to the end of the fetch: the rest is taken for read',
+    file: 'infra/kafka/read-parts.ts',
+    edits: [['fetchedOffset: from, nextOffset: record.offset,', 'fetchedOffset: from, nextOffset,']],
+    unit: 'test/unit/infra/kafka/read-parts.test.ts',
   },
   {
     name: 'silent-consumer-kept',

@@ -5,12 +5,16 @@ import { FakeBroker } from './fake-broker.ts';
 import { fakeKafka } from './fake-kafka.ts';
 import { SeededRandom } from './seeded-random.ts';
 
-export function brokerInRealTime(): { readonly broker: FakeBroker; readonly kafka: KafkaClient } {
+/** `fetchSize`: how many records a fetch brings, at most. */
+export function brokerInRealTime(fetchSize = directNetwork.fetchSize()): {
+  readonly broker: FakeBroker;
+  readonly kafka: KafkaClient;
+} {
   const broker = new FakeBroker({
     now: () => Date.now(),
     appendTime: () => Date.now(),
     later: effect => void setTimeout(effect, 3),
     random: new SeededRandom(1),
   });
-  return { broker, kafka: fakeKafka(broker, directNetwork) };
+  return { broker, kafka: fakeKafka(broker, { ...directNetwork, fetchSize: () => fetchSize }) };
 }

@@ -1,6 +1,7 @@
 /** Topic `hot-ads` in memory: offsets, append times that may differ like brokers' clocks, and compaction. */
-import type { ReadRecords } from '../../infra/kafka/follow-log.ts';
+
 import type { OutgoingRecord } from '../../infra/kafka/outgoing-record.ts';
+import type { ReadRecords } from '../../infra/kafka/read-parts.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import type { RuleBook } from '../../ingest/hot-ads/rule-book.ts';
 

@@ -88,10 +88,13 @@ describe('a log that is followed', () => {
   const values: string[] = [];
   const brokerWith = async (...appended: readonly string[]) => {
     const { kafka } = brokerInRealTime();
+    await prepare(kafka, ...appended);
+    return kafka;
+  };
+  const prepare = async (kafka: KafkaClient, ...appended: readonly string[]) => {
     await ensureTopics(kafka, names(''), 1);
     await append(kafka, ...appended);
     values.length = 0;
-    return kafka;
   };
   const append = async (kafka: KafkaClient, ...appended: readonly string[]) => {
     await using producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
@@ -152,6 +155,29 @@ describe('a log that is followed', () => {
     await append(kafka, 'd');
     await eventually('the next one', () => values.length === 4);
     expect([told, follower.isCaughtUp, values]).toEqual([1, true, ['a', 'b', 'c', 'd']]);
+  });
+
+  it('lets others have a turn between a few records, however many a fetch has brought', async () => {
+    const { kafka } = brokerInRealTime(1_000);
+    const appended = Array.from({ length: 1_000 }, (_, i) => `${i}`);
+    await prepare(kafka, ...appended);
+    let inTurn = 0;
+    let most = 0;
+    let isOver = false;
+    const turn = () => {
+      inTurn = 0;
+      if (!isOver) setImmediate(turn);
+    };
+    turn();
+    follower = follow(kafka, {
+      onValue() {
+        most = Math.max(most, ++inTurn);
+      },
+    });
+    await follower.caughtUp(AbortSignal.timeout(60_000));
+    isOver = true;
+    expect(values).toEqual(appended);
+    expect(most).toBeLessThanOrEqual(100);
   });
 
   it('says so where there is nothing to read', async () => {
