@@ -124,8 +124,8 @@ export async function buildQueryApi({
   tls,
   wait = sleep,
 }: QueryApiDeps): Promise<Http> {
-  const patient = patientLog(countedLog, now, replicas.each);
-  const splitAds = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
+  const patient = patientLog(countedLog, replicas.each);
+  const splitAds = cached(() => inTime(routing()).catch(() => undefined), 1_000);
   const { sinkPositions } = patient;
   const { store, storeFor } = openStores({
     config,

@@ -52,7 +52,6 @@ export interface ConsumerGroup {
   readonly generationId: number;
   coordinator: Coordinator;
   readonly offsetManager: OffsetManager | null;
-  lastRequest: number;
   heartbeat(of: { readonly interval: number }): Promise<void>;
 }
 
@@ -117,6 +116,8 @@ interface Beat {
   readonly memberId: string;
   readonly generationId: number;
   underWay: boolean;
+  /** On the monotonic clock. By kafkajs' own, no beat is sent for ten minutes after the clock was put back by ten. */
+  endedAtMs: number;
   failure: { readonly error: unknown } | undefined;
 }
 
@@ -128,11 +129,11 @@ ConsumerGroup.prototype.heartbeat = async function ({ interval }) {
   let beat = beats.get(this);
   if (beat?.memberId !== memberId || beat.generationId !== generationId) {
     // Results of an earlier membership say nothing about this one.
-    beat = { memberId, generationId, underWay: false, failure: undefined };
+    beat = { memberId, generationId, underWay: false, endedAtMs: Number.NEGATIVE_INFINITY, failure: undefined };
     beats.set(this, beat);
   }
   if (!beat.underWay && beat.failure === undefined) {
-    if (Date.now() < this.lastRequest + interval) return;
+    if (performance.now() < beat.endedAtMs + interval) return;
     const settled = beatOnce(this, beat);
     await answerWithin(heldUpMs, 'Heartbeat', settled).catch(passOver);
   }
@@ -154,7 +155,7 @@ async function beatOnce(group: ConsumerGroup, beat: Beat): Promise<void> {
   } catch (error) {
     beat.failure = { error };
   } finally {
-    group.lastRequest = Date.now();
+    beat.endedAtMs = performance.now();
     beat.underWay = false;
   }
 }

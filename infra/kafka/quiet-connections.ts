@@ -9,6 +9,10 @@
  *   answers of others are checked when an answer comes.
  * - Ten times a second kafkajs checks whether an answer is overdue. Here one timer checks all connections, four times a second.
  *
+ * kafkajs measures both by the wall clock. Where that was put back by minutes, a connection whose broker had gone silent
+ * was kept for so much longer, and a throttled one sent nothing; where it was put forward, every answer was overdue.
+ * Here the monotonic clock measures them.
+ *
  * It replaces methods of kafkajs before they are used.
  */
 import './request-frame.ts';
@@ -19,10 +23,11 @@ interface RequestQueue {
   readonly pending: readonly unknown[];
   readonly inflight: ReadonlyMap<number, InFlight>;
   readonly enforceRequestTimeout: boolean;
-  /** Epoch ms. -1 means never throttled. */
-  readonly throttledUntil: number;
+  readonly maxInFlightRequests: number | null;
   throttleCheckTimeoutId: NodeJS.Timeout | null;
   isConnected(): boolean;
+  maybeThrottle(throttleMs: number | null): void;
+  canSendSocketRequestImmediately(): boolean;
   checkPendingRequests(): void;
   scheduleCheckPendingRequests(): void;
   scheduleRequestTimeoutCheck(): void;
@@ -30,7 +35,6 @@ interface RequestQueue {
 }
 
 interface InFlight {
-  readonly sentAt: number;
   readonly requestTimeout: number;
   timeoutRequest(): void;
 }
@@ -41,10 +45,30 @@ const overdueEveryMs = 250;
 
 const require = createRequire(import.meta.url);
 const RequestQueue: { readonly prototype: RequestQueue } = require('kafkajs/src/network/requestQueue/index.js');
+const SocketRequest: {
+  readonly prototype: { send(): void };
+} = require('kafkajs/src/network/requestQueue/socketRequest.js');
+
+/** When the throttling of a queue ends, on the monotonic clock. */
+const throttledUntilMs = new WeakMap<RequestQueue, number>();
+
+function throttledForMs(queue: RequestQueue): number {
+  return Math.max(0, (throttledUntilMs.get(queue) ?? 0) - performance.now());
+}
+
+RequestQueue.prototype.maybeThrottle = function (throttleMs) {
+  if (throttleMs !== null && throttleMs > throttledForMs(this))
+    throttledUntilMs.set(this, performance.now() + throttleMs);
+};
+
+RequestQueue.prototype.canSendSocketRequestImmediately = function () {
+  const isFull = this.maxInFlightRequests !== null && this.inflight.size >= this.maxInFlightRequests;
+  return !isFull && throttledForMs(this) === 0;
+};
 
 RequestQueue.prototype.scheduleCheckPendingRequests = function () {
   if (this.pending.length === 0 || this.throttleCheckTimeoutId !== null) return;
-  const throttledMs = this.throttledUntil - Date.now();
+  const throttledMs = throttledForMs(this);
   this.throttleCheckTimeoutId = setTimeout(
     () => {
       this.throttleCheckTimeoutId = null;
@@ -74,11 +98,20 @@ RequestQueue.prototype.destroy = function () {
   timer = undefined;
 };
 
+/** On the monotonic clock. */
+const sentAtMs = new WeakMap<object, number>();
+
+const { send } = SocketRequest.prototype;
+SocketRequest.prototype.send = function () {
+  sentAtMs.set(this, performance.now());
+  send.call(this);
+};
+
 function endOverdue(): void {
-  const now = Date.now();
+  const nowMs = performance.now();
   for (const queue of [...watched]) {
     for (const request of [...queue.inflight.values()])
-      if (now - request.sentAt > request.requestTimeout) request.timeoutRequest();
+      if (nowMs - (sentAtMs.get(request) ?? nowMs) > request.requestTimeout) request.timeoutRequest();
     if (!queue.isConnected()) queue.destroy();
   }
 }

@@ -26,6 +26,8 @@ export interface PipelineMetricsDeps {
   readonly splitClicks: SplitReading;
   /** Epoch ms. */
   readonly now: () => number;
+  /** Milliseconds of a clock that does not go back. */
+  readonly clock?: () => number;
 }
 
 /** Returns a function to call before each scrape. It never rejects, and takes no longer than the answers it waits for. */
@@ -37,10 +39,11 @@ export function createPipelineMetrics({
   lateClicks,
   splitClicks,
   now,
+  clock = () => performance.now(),
 }: PipelineMetricsDeps): () => Promise<void> {
-  const progress = cached(() => inTime(queries.progress()), 1_000, now);
-  const writtenOff = cached(() => inTime(queries.writtenOff()), 1_000, now);
-  const disks = cached(() => inTime(clickhouse.disks()), 1_000, now);
+  const progress = cached(() => inTime(queries.progress()), 1_000, clock);
+  const writtenOff = cached(() => inTime(queries.writtenOff()), 1_000, clock);
+  const disks = cached(() => inTime(clickhouse.disks()), 1_000, clock);
   const split = async () => await splitClicks(finalityOf(await progress()).finalUntil);
   return async () => {
     const [rows, off, ends, sinks, space, late, waiting] = await Promise.all([

@@ -24,11 +24,14 @@ export const stillMs = 5_000;
 
 export type StallWatch = ReturnType<typeof createStallWatch>;
 
-/** Remembers the position of each partition from one look to the next. `now` returns epoch ms. */
-export function createStallWatch(now: () => number) {
+/**
+ * Remembers the position of each partition from one look to the next. `now` returns epoch ms, and `clock` milliseconds of a
+ * clock that does not go back.
+ */
+export function createStallWatch(now: () => number, clock = () => performance.now()) {
   let seen = new Map<number, { readonly position: number; readonly at: number }>();
   return (progress: readonly Progress[]): StallsSeen => {
-    const at = now();
+    const [epochMs, at] = [now(), clock()];
     const before = seen;
     seen = new Map(
       progress.map(({ partition, position }) => {
@@ -36,7 +39,7 @@ export function createStallWatch(now: () => number) {
         return [partition, known?.position === position ? known : { position, at }];
       }),
     );
-    const old = progress.filter(row => row.appended_at > 0 && at - row.appended_at > oldMs);
+    const old = progress.filter(row => row.appended_at > 0 && epochMs - row.appended_at > oldMs);
     const isStill = ({ partition }: Progress) => at - (seen.get(partition)?.at ?? at) >= stillMs;
     return {
       stalled: old.filter(isStill).map(row => ({ partition: row.partition, since: row.appended_at })),

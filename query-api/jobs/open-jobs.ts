@@ -70,11 +70,11 @@ interface Pace {
 
 /** Starts to run jobs, and continues until it is disposed of. */
 export function openJobs(deps: JobsDeps): AsyncDisposable {
-  const { store, now, log, whenAsked } = deps;
+  const { store, log, whenAsked } = deps;
   // Each node works out its roll-up from its own rows.
   const rollUps = store.nodes.map(({ name, shard, clickhouse }) =>
     createRollUpLoop({
-      ...{ clickhouse: readingAs('jobs', clickhouse), now, log: log.child({ node: name }) },
+      ...{ clickhouse: readingAs('jobs', clickhouse), log: log.child({ node: name }) },
       shard: { shard, of: store.replicas.shards },
     }),
   );
@@ -105,7 +105,7 @@ function createLoop(deps: JobsDeps, onRecounted: () => void): JobLoop {
     ...{ clickhouse, now, timeoutMs: 20_000 },
     ...(quietMs === undefined ? {} : { quietMs }),
   });
-  const lateQueue = createLateQueue({ clickhouse, now, log });
+  const lateQueue = createLateQueue({ clickhouse, log });
   // What one node shows says nothing about another one.
   const splitOfNode = of.replicas.each(() => createSplitClicks({ clickhouse, splitRules, now, keepMs: 0 }));
   const splitClicks: SplitReading = finalUntil => splitOfNode()(finalUntil);

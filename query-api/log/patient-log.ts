@@ -9,15 +9,15 @@ import type { CountedLog } from './counted-log.ts';
  */
 export function patientLog(
   countedLog: CountedLog,
-  now: () => number,
   each: <T>(make: () => T) => () => T = onlyOne,
+  clock = () => performance.now(),
 ): CountedLog {
-  const positions = each(() => cached(() => inTime(countedLog.sinkPositions()), 1_000, now));
+  const positions = each(() => cached(() => inTime(countedLog.sinkPositions()), 1_000, clock));
   const ofNodes = countedLog.nodePositions?.bind(countedLog);
   return {
-    endOffsets: cached(() => inTime(countedLog.endOffsets()), 1_000, now),
+    endOffsets: cached(() => inTime(countedLog.endOffsets()), 1_000, clock),
     sinkPositions: async () => await positions()(),
-    ...(ofNodes ? { nodePositions: cached(() => inTime(ofNodes()), 1_000, now) } : {}),
+    ...(ofNodes ? { nodePositions: cached(() => inTime(ofNodes()), 1_000, clock) } : {}),
   };
 }
 

@@ -39,11 +39,11 @@ export class ProviderError extends Error {
 const timeoutS = 10;
 const readAnewMs = 3_600_000;
 
-/** `now` is in epoch ms. */
-export function createIdentityProvider(oidc: Oidc, now: () => number): IdentityProvider {
+export function createIdentityProvider(oidc: Oidc): IdentityProvider {
   let read: { readonly at: number; readonly configuration: Promise<Configuration> } | undefined;
   const configured = async () => {
-    if (read === undefined || now() - read.at > readAnewMs) read = { at: now(), configuration: discovered(oidc) };
+    if (read === undefined || performance.now() - read.at > readAnewMs)
+      read = { at: performance.now(), configuration: discovered(oidc) };
     try {
       return await read.configuration;
     } catch (error) {

@@ -93,7 +93,7 @@ export class KnownNodes {
   /** Takes the positions of all nodes of the shard, as Kafka has them. */
   measure(found: readonly NodePosition[]): void {
     const ofNode = (name: string) => new Map(found.filter(({ node }) => node === name).map(positionOf));
-    this.#lags.look(this.#options.now(), new Map([...this.#known.keys()].map(name => [name, ofNode(name)])));
+    this.#lags.look(performance.now(), new Map([...this.#known.keys()].map(name => [name, ofNode(name)])));
     const begins = fromOf(found);
     for (const of of this.all()) {
       // Tables that were copied from another node contain what that node contained.

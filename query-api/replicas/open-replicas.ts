@@ -45,7 +45,7 @@ function openSingle({ now, log, ...asked }: OpenReplicasDeps, cluster: Cluster, 
   const [first] = cluster.nodes;
   // It does not wait behind users, because answers about raw clicks need it.
   const own = readingAs('operations', first.clickhouse);
-  const incarnation = cached(() => inTime(incarnationOf(own)).catch(() => undefined), 5_000, now);
+  const incarnation = cached(() => inTime(incarnationOf(own)).catch(() => undefined), 5_000);
   const nodes = followed(cluster, incarnation);
   const countedLog = opened.use(countedLogOf({ ...asked, nodes, read: () => nodes }));
   return {
@@ -68,7 +68,7 @@ function openSeveral(
   const read = () => replicas.nodes().map(({ name }) => only(nodes, name));
   const countedLog = opened.use(countedLogOf({ ...asked, nodes, read }));
   // All shards share one question.
-  const positions = cached(countedLog.nodePositions, 500, now);
+  const positions = cached(countedLog.nodePositions, 500);
   const watchShard = (of: readonly ClusterNode[], shard: number) =>
     opened.use(
       watchReplicas({

@@ -37,6 +37,11 @@ export interface LateClicksOptions {
   readonly clickhouse: ClickHouse;
   /** Epoch ms. */
   readonly now: () => number;
+  /**
+   * Milliseconds of a clock that does not go back. By the wall clock, an answer would be kept for as long as that was put
+   * back, and a final number would meanwhile be stated with none of the late clicks that wait for it.
+   */
+  readonly clock?: () => number;
   readonly keepMs?: number;
   /** How long a caller waits for a newer answer when there is an older one. */
   readonly patienceMs?: number;
@@ -50,7 +55,13 @@ export interface LateClicksOptions {
  * so that after a large backfill at most a tenth of the time is spent on it. When there is an answer of the last
  * minute, a caller waits only `patienceMs` for a newer one.
  */
-export function createLateClicks({ clickhouse, now, keepMs = 1_000, patienceMs = 200 }: LateClicksOptions) {
+export function createLateClicks({
+  clickhouse,
+  now,
+  clock = () => performance.now(),
+  keepMs = 1_000,
+  patienceMs = 200,
+}: LateClicksOptions) {
   const read = async (): Promise<LateClicks> => {
     const lines = lateLines(now());
     const rows = await readRows(
@@ -73,20 +84,20 @@ export function createLateClicks({ clickhouse, now, keepMs = 1_000, patienceMs =
   let known: { readonly value: LateClicks; readonly askedAt: number; readonly until: number } | undefined;
   let asking: Promise<LateClicks> | undefined;
   const ask = async (): Promise<LateClicks> => {
-    const askedAt = now();
+    const askedAt = clock();
     try {
       const value = await read();
-      known = { value, askedAt, until: now() + Math.max(keepMs, 9 * (now() - askedAt)) };
+      known = { value, askedAt, until: clock() + Math.max(keepMs, 9 * (clock() - askedAt)) };
       return value;
     } finally {
       asking = undefined;
     }
   };
   return async (): Promise<LateClicks> => {
-    if (known && now() < known.until) return known.value;
+    if (known && clock() < known.until) return known.value;
     // The answer is for all callers, so the read must not end when the first of them has gone.
     asking ??= forNobody(ask);
-    if (known === undefined || now() > known.askedAt + oldestMs) return await whileAsked(asking);
+    if (known === undefined || clock() > known.askedAt + oldestMs) return await whileAsked(asking);
     const { value } = known;
     return await inTime(asking, patienceMs).catch(() => value);
   };

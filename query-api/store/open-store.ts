@@ -51,7 +51,7 @@ export function openStore(options: StoreOptions) {
     options;
   const ofRaw = readingAs('raw', clickhouse);
   const queries = createQueries(clickhouse, { timeoutMs });
-  const coverage = each(() => createRawCoverage({ progress: queries.progress, sinkPositions, now }));
+  const coverage = each(() => createRawCoverage({ progress: queries.progress, sinkPositions }));
   const lateClicksOf = each(() => createLateClicks({ clickhouse, now }));
   const splitClicksOf = each(() => createSplitClicks({ clickhouse, splitRules, now }));
   const directory = createBlockDirectory(clickhouse, { timeoutMs, shards });

@@ -28,7 +28,8 @@ export interface RawCoverage {
 export interface RawCoverageDeps {
   readonly progress: () => Promise<readonly Progress[]>;
   readonly sinkPositions: () => Promise<readonly SinkPosition[]>;
-  readonly now: () => number;
+  /** Milliseconds of a clock that does not go back. */
+  readonly clock?: () => number;
 }
 
 /** Progress of all partitions at one moment. */
@@ -39,13 +40,17 @@ interface Kept {
   readonly positions: ReadonlyMap<number, number>;
 }
 
-export function createRawCoverage({ progress, sinkPositions, now }: RawCoverageDeps): RawCoverage {
+export function createRawCoverage({
+  progress,
+  sinkPositions,
+  clock = () => performance.now(),
+}: RawCoverageDeps): RawCoverage {
   /** The newest first. */
   let kept: readonly Kept[] = [];
   const keptOf = (rows: readonly Progress[]): Kept | undefined => {
     const { finalUntil } = finalityOf(rows);
     if (finalUntil === null) return undefined;
-    return { at: now(), finalUntil, positions: new Map(rows.map(row => [row.partition, row.position])) };
+    return { at: clock(), finalUntil, positions: new Map(rows.map(row => [row.partition, row.position])) };
   };
   const keep = (rows: readonly Progress[]) => {
     const newest = keptOf(rows);

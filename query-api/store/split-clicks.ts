@@ -42,6 +42,8 @@ export interface SplitClicksOptions {
   readonly splitRules: SplitRules;
   /** Epoch ms. */
   readonly now: () => number;
+  /** Milliseconds of a clock that does not go back. */
+  readonly clock?: () => number;
   /** For how long it is told that a minute waits before its recount is looked for again. */
   readonly keepMs?: number;
 }
@@ -51,16 +53,16 @@ export type SplitReading = (finalUntil: number | null) => Promise<SplitClicks>;
 
 /** Must be read after progress, whose `finalUntil` it is given, and BEFORE counts, like late clicks. */
 export function createSplitClicks(options: SplitClicksOptions): SplitReading {
-  const { now, splitRules, keepMs = 1_000 } = options;
+  const { splitRules, clock = () => performance.now(), keepMs = 1_000 } = options;
   const look = createLook(options);
   let known: Known = { until: 0, rows: [], keptUntil: Number.POSITIVE_INFINITY };
   let asking: Promise<Known> | undefined;
   const covers = ({ until, rows, keptUntil }: Known, wanted: number) =>
-    until >= wanted && (rows.length === 0 || now() < keptUntil);
+    until >= wanted && (rows.length === 0 || clock() < keptUntil);
   const ask = async (wanted: number): Promise<Known> => {
     try {
       const found = await look(wanted);
-      known = { ...found, keptUntil: now() + keepMs };
+      known = { ...found, keptUntil: clock() + keepMs };
       return known;
     } finally {
       asking = undefined;

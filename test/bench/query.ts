@@ -139,7 +139,7 @@ async function setProgress(clickhouse: ClickHouse, end: number): Promise<void> {
 }
 
 async function rollUpAll(clickhouse: ClickHouse): Promise<void> {
-  await using loop = createRollUpLoop({ clickhouse, now: Date.now, log: createLog('bench', 'error') });
+  await using loop = createRollUpLoop({ clickhouse, log: createLog('bench', 'error') });
   for (let idle = 0; idle < 3; ) idle = (await loop.turn()) === 0 ? idle + 1 : 0;
 }
 

@@ -183,14 +183,14 @@ export const mutations: readonly Mutation[] = [
     bug: 'jobs are looked for only when somebody says so: one of which nobody has told waits for ever',
     file: 'query-api/jobs/runner/job-loop.ts',
     unit: 'test/unit/query-api/at-rest.test.ts',
-    edits: [[' || now() >= lookedAt + looksAgainMs,', ',']],
+    edits: [[' || clock() >= lookedAt + looksAgainMs,', ',']],
   },
   {
     name: 'call-answered-once',
     bug: 'who is called looks a few times, and no longer: a job that a sink brings a minute later waits for half a minute',
     file: 'query-api/jobs/runner/job-loop.ts',
     unit: 'test/unit/query-api/at-rest.test.ts',
-    edits: [['askedUntil = now() + sinkMs;', '']],
+    edits: [['askedUntil = clock() + sinkMs;', '']],
   },
   {
     name: 'late-lines-once-a-minute',
@@ -216,14 +216,16 @@ export const mutations: readonly Mutation[] = [
     bug: 'a minute that has become final wakes no roll-up: its list is worked out up to a minute later',
     file: 'query-api/jobs/rollup/roll-up-loop.ts',
     unit: 'test/unit/query-api/at-rest.test.ts',
-    edits: [['known?.finalUntil === finalUntil && now() < known.until', 'known !== undefined && now() < known.until']],
+    edits: [
+      ['known?.finalUntil === finalUntil && clock() < known.until', 'known !== undefined && clock() < known.until'],
+    ],
   },
   {
     name: 'restatement-wakes-no-roll-up',
     bug: 'lists are not looked at again though minutes in them were restated',
     file: 'query-api/jobs/rollup/roll-up-loop.ts',
     unit: 'test/unit/query-api/rollup/roll-up-loop.test.ts',
-    edits: [['wokenUntil = now() + looksAgainMs;', '']],
+    edits: [['wokenUntil = clock() + looksAgainMs;', '']],
   },
   {
     name: 'hours-with-lines-unseen',
@@ -267,8 +269,8 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/live/live-feed.test.ts',
     edits: [
       [
-        'for (let lastHeardAt = now(); !stop.signal.aborted; ) {',
-        'for (let lastHeardAt = now(); !stop.signal.aborted && now() - lastHeardAt < lingerMs; ) {',
+        'for (let lastHeardAt = clock(); !stop.signal.aborted; ) {',
+        'for (let lastHeardAt = clock(); !stop.signal.aborted && clock() - lastHeardAt < lingerMs; ) {',
       ],
     ],
   },
@@ -1773,7 +1775,7 @@ export const mutations: readonly Mutation[] = [
     name: 'turn-without-end',
     bug: 'a long job keeps the runner until it is done: late clicks wait for it',
     file: 'query-api/jobs/runner/job-loop.ts',
-    edits: [[' || performance.now() >= turnEndsAt', '']],
+    edits: [[' || deps.clock() >= turnEndsAt', '']],
     unit: 'test/unit/query-api/job-loop.test.ts',
   },
   {
@@ -1817,7 +1819,7 @@ export const mutations: readonly Mutation[] = [
     file: 'query-api/jobs/runner/job-loop.ts',
     edits: [
       ['turns.record(job, restsUntil);', 'if (restsUntil === 0) turns.record(job);'],
-      ['restsUntil = now() + deps.restMs * 2 ** Math.min(times, mostDoublings);', 'restsUntil = 1;'],
+      ['restsUntil = clock() + deps.restMs * 2 ** Math.min(times, mostDoublings);', 'restsUntil = 1;'],
     ],
     unit: 'test/unit/query-api/job-loop.test.ts',
   },
@@ -1900,7 +1902,7 @@ export const mutations: readonly Mutation[] = [
     file: 'query-api/jobs/reconcile/reconcile-job.ts',
     edits: [
       [
-        'if (pending.size > 0 && now() - job.updatedAt < longestWaitMs) return job;',
+        'if (pending.size > 0 && isPaused(longestWaitMs, job.updatedAt, now())) return job;',
         'if (pending.size > 0) return job;',
       ],
     ],
@@ -3082,7 +3084,7 @@ export const mutations: readonly Mutation[] = [
     name: 'stopped-partition-is-young',
     bug: 'a partition that nobody counts is not told as stalled',
     file: 'query-api/answers/stalled-partitions.ts',
-    edits: [['at - row.appended_at > oldMs', 'at - row.appended_at > 1_000 * oldMs']],
+    edits: [['epochMs - row.appended_at > oldMs', 'epochMs - row.appended_at > 1_000 * oldMs']],
     unit: 'test/unit/query-api/stalled-partitions.test.ts',
   },
   {
@@ -5034,7 +5036,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a minute of a split ad that cannot be recounted is tried again at once, all the time',
     file: 'query-api/jobs/restate/split-finder.ts',
     unit: 'test/unit/query-api/work-finder.test.ts',
-    edits: [['<= now() - pauseMs', '<= now()']],
+    edits: [['|| isPaused(pauseMs, ended_at, now())', '']],
   },
   {
     name: 'split-waits-for-late',
@@ -5266,6 +5268,73 @@ export const mutations: readonly Mutation[] = [
     file: 'query-api/dashboard/parts/applied-replay.js',
     unit: 'test/unit/query-api/dashboard/diff-text.test.ts',
     edits: [['apply: true, rules: effect.rules }', 'apply: true }']],
+  },
+  {
+    name: 'heartbeats-by-the-wall-clock',
+    bug: 'after the clock was put back by ten minutes no heartbeat is sent for ten minutes: the group goes on without the member',
+    file: 'infra/kafka/group-coordinator.ts',
+    unit: 'test/unit/infra/kafka/group-coordinator.test.ts',
+    edits: [
+      ['if (performance.now() < beat.endedAtMs', 'if (Date.now() < beat.endedAtMs'],
+      ['beat.endedAtMs = performance.now();', 'beat.endedAtMs = Date.now();'],
+    ],
+  },
+  {
+    name: 'overdue-by-the-wall-clock',
+    bug: 'after the clock was put forward every answer of the brokers is overdue, and after it was put back none is',
+    file: 'infra/kafka/quiet-connections.ts',
+    unit: 'test/unit/infra/kafka/quiet-connections.test.ts',
+    edits: [
+      ['sentAtMs.set(this, performance.now());', 'sentAtMs.set(this, Date.now());'],
+      ['const nowMs = performance.now();', 'const nowMs = Date.now();'],
+    ],
+  },
+  {
+    name: 'throttled-by-the-wall-clock',
+    bug: 'a connection that the broker has throttled for a moment is silent for as long as the clock was put back',
+    file: 'infra/kafka/quiet-connections.ts',
+    unit: 'test/unit/infra/kafka/quiet-connections.test.ts',
+    edits: [
+      ['(throttledUntilMs.get(queue) ?? 0) - performance.now()', '(throttledUntilMs.get(queue) ?? 0) - Date.now()'],
+      [
+        'throttledUntilMs.set(this, performance.now() + throttleMs)',
+        'throttledUntilMs.set(this, Date.now() + throttleMs)',
+      ],
+    ],
+  },
+  {
+    name: 'late-clicks-kept-by-the-wall-clock',
+    bug: 'what waits is not read again for as long as the clock was put back: a number is final and short, and nothing says so',
+    file: 'query-api/store/late-clicks.ts',
+    unit: 'test/unit/query-api/late-clicks.test.ts',
+    edits: [['  clock = () => performance.now(),', '  clock = Date.now,']],
+  },
+  {
+    name: 'late-clicks-kept-for-as-long-as-the-clock-jumped',
+    bug: 'a jump of the clock while late clicks are read is taken for a slow read, so their answer is kept for nine times the jump',
+    file: 'query-api/store/late-clicks.ts',
+    unit: 'test/unit/query-api/late-clicks.test.ts',
+    edits: [
+      ['const askedAt = clock();', 'const askedAt = now();'],
+      ['9 * (clock() - askedAt)', '9 * (now() - askedAt)'],
+    ],
+  },
+  {
+    name: 'live-feed-by-the-wall-clock',
+    bug: 'after the clock was put back by three days nobody who listens gets an event for three days',
+    file: 'query-api/routes/live/live-feed.ts',
+    unit: 'test/unit/query-api/live/live-feed.test.ts',
+    edits: [
+      ['const startedAt = clock();', 'const startedAt = deps.now();'],
+      ['(clock() - startedAt)', '(deps.now() - startedAt)'],
+    ],
+  },
+  {
+    name: 'pause-until-a-moment-of-another-clock',
+    bug: 'late clicks whose job failed while the clock was three days ahead are not restated for three days',
+    file: 'query-api/jobs/stated-moments.ts',
+    unit: 'test/unit/query-api/jobs.test.ts',
+    edits: [['Math.abs(now - beganAt)', 'now - beganAt']],
   },
 ];
 

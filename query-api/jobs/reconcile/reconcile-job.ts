@@ -9,6 +9,7 @@ import type { InvalidComparison } from '../../store/jobs/sql-invalid.ts';
 import type { Reconciliation } from '../../store/jobs/sql-recount.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import type { PendingMinutes } from '../restate/pending-minutes.ts';
+import { isPaused } from '../stated-moments.ts';
 import type { JobWriter } from '../writing/job-writer.ts';
 import {
   conflicts,
@@ -49,10 +50,10 @@ export async function runReconcile(asked: Job, deps: ReconcileJobDeps): Promise<
     // Minutes that are about to be restated are compared after that. But a client that keeps sending late clicks must not
     // delay the reconciliation forever.
     const pending = new Set(await deps.pending(from, to));
-    if (pending.size > 0 && now() - job.updatedAt < longestWaitMs) return job;
+    if (pending.size > 0 && isPaused(longestWaitMs, job.updatedAt, now())) return job;
     const before = resultOf(job);
     const found = await comparedWithout(pending, { from, to }, before, deps);
-    if (differing(found) > differing(before) && now() - job.updatedAt < settleMs) return job;
+    if (differing(found) > differing(before) && isPaused(settleMs, job.updatedAt, now())) return job;
     const result = { ...found, leftOut: (before.leftOut ?? 0) + pending.size };
     job = {
       ...job,

@@ -49,7 +49,7 @@ export async function runRecount(asked: Job, partitions: number, deps: RecountJo
   const options = { queries, partitions, ...rules, hashSeed, ...(pageRows === undefined ? {} : { pageRows }) };
   let job = asked;
   let found: CellChange[] = [];
-  let savedAt = now();
+  let savedAt = performance.now();
   const save = async (as: Partial<Job> = {}) => {
     const said: JobEntry[] = [diffOf(listed(found, job), { job: job.id, at: now() }), ...restater.take()];
     const next = { ...withEffect(job, found), ...as, updatedAt: now(), seq: job.seq + 1 };
@@ -59,7 +59,7 @@ export async function runRecount(asked: Job, partitions: number, deps: RecountJo
     if (job.apply) restatedCells.inc({ reason: reasonOf(job) }, found.length);
     job = next;
     found = [];
-    savedAt = now();
+    savedAt = performance.now();
   };
   for await (const { until, lines, changes } of recountSteps(rangesOf(job), options)) {
     // A replay that only shows what other rules would change has nothing to say of cells that they leave as they are.
@@ -67,7 +67,7 @@ export async function runRecount(asked: Job, partitions: number, deps: RecountJo
     if (job.apply) restater.stage(changes, listedIn(job, until));
     recountedClicks.inc(lines);
     job = { ...job, position: until, minutesDone: doneAt(job, until), clicksRead: job.clicksRead + lines };
-    if (now() - savedAt < saveIntervalMs && found.length < mostChanges) continue;
+    if (performance.now() - savedAt < saveIntervalMs && found.length < mostChanges) continue;
     await save();
     // At its end nothing is left for another turn but to say what was found.
     if (job.position < job.to && !(await mayGoOn(job))) return job;

@@ -12,6 +12,7 @@
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import type { JobEntry } from '../../log/job-log.ts';
 import { type LateMinute, readUncountedMinutes, type UncountedMinute } from '../../store/jobs/late-minute-rows.ts';
+import { isPaused } from '../stated-moments.ts';
 
 export interface LateMinutes {
   /** Returns the minutes in [rawSince, finalUntil) to recount now. No job holds them. */
@@ -35,6 +36,8 @@ export interface LateMinutes {
 export interface LateMinutesOptions {
   readonly clickhouse: ClickHouse;
   readonly now: () => number;
+  /** Milliseconds of a clock that does not go back. */
+  readonly clock?: () => number;
   readonly timeoutMs: number;
   readonly quietMs?: number;
   readonly longestWaitMs?: number;
@@ -43,13 +46,14 @@ export interface LateMinutesOptions {
 }
 
 export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
-  const { clickhouse, now, timeoutMs, quietMs = 10_000, longestWaitMs = 60_000, pauseMs = 600_000 } = options;
+  const { clickhouse, now, clock = () => performance.now(), timeoutMs } = options;
+  const { quietMs = 10_000, longestWaitMs = 60_000, pauseMs = 600_000 } = options;
   const waiting = new Map<string, { lines: number; since: number; changedAt: number }>();
   const keyOf = ({ day, minute }: LateMinute) => `${day} ${minute}`;
 
   const uncounted = (from: number, to: number) => readUncountedMinutes(clickhouse, { from, to }, now(), timeoutMs);
   const hasFailedLately = ({ state, updated_at }: UncountedMinute) =>
-    state === 'failed' && updated_at > now() - pauseMs;
+    state === 'failed' && isPaused(pauseMs, updated_at, now());
   /** Further lines, which came after the job was made, are not held by it. */
   const isHeld = (late: UncountedMinute) =>
     late.lines <= late.taken_lines && (late.state === 'queued' || late.state === 'running' || hasFailedLately(late));
@@ -64,7 +68,7 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
       return found.filter(late => !(isHeld(late) && hasFailedLately(late))).map(lateMinuteOf);
     },
     async due(finalUntil, rawSince) {
-      const at = now();
+      const at = clock();
       const all = await uncounted(rawSince, finalUntil);
       areAny = all.length > 0;
       const found = all.filter(late => !isHeld(late)).map(lateMinuteOf);

@@ -24,29 +24,30 @@ export interface LateQueue {
 
 export interface LateQueueOptions {
   readonly clickhouse: ClickHouse;
-  readonly now: () => number;
+  /** Milliseconds of a clock that does not go back. */
+  readonly clock?: () => number;
   readonly log: Logger;
   readonly timeoutMs?: number;
   readonly minutesPerJob?: number;
 }
 
 export function createLateQueue(options: LateQueueOptions): LateQueue {
-  const { clickhouse, now, log, timeoutMs = 30_000, minutesPerJob = 120 } = options;
+  const { clickhouse, clock = () => performance.now(), log, timeoutMs = 30_000, minutesPerJob = 120 } = options;
   let order = new Map<number, number>();
-  let orderedUntil = 0;
+  let orderedUntil = Number.NEGATIVE_INFINITY;
 
   const find = async (minutes: readonly number[]) => {
-    const begun = performance.now();
+    const begun = clock();
     order = new Map(fairOrder(await readWaitingMinutes(clickhouse, minutes, timeoutMs)).map((m, i) => [m, i]));
     // When finding the order takes long, several jobs use the same order. Minutes that come in the meantime go last.
-    orderedUntil = now() + 10 * (performance.now() - begun);
+    orderedUntil = clock() + 10 * (clock() - begun);
   };
 
   return {
     async next(due) {
       const minutes = [...new Set(due.map(({ minute }) => minute))].sort((a, b) => a - b);
       if (minutes.length <= minutesPerJob) return [...due];
-      if (now() >= orderedUntil) {
+      if (clock() >= orderedUntil) {
         try {
           await find(minutes);
         } catch (error) {

@@ -11,6 +11,7 @@ import { type Job, newJob } from '../../store/jobs/job.ts';
 import type { JobStore } from '../../store/jobs/job-store.ts';
 import type { SplitReading } from '../../store/split-clicks.ts';
 import { minuteMs } from '../../time/time-range.ts';
+import { isPaused } from '../stated-moments.ts';
 import type { JobWriter } from '../writing/job-writer.ts';
 
 export interface SplitFinderDeps {
@@ -29,10 +30,12 @@ export function createSplitFinder({ store, splitClicks, now, log }: SplitFinderD
 
   /** The oldest minutes come first. */
   const nextOf = async (waiting: readonly number[]): Promise<readonly number[]> => {
-    const failed = new Map<number, number>();
+    /** Whether a job of the minute has failed lately. */
+    const failed = new Map<number, boolean>();
     for (const { minutes, ended_at } of await store.failedSplitMinutes(now() - suspectForMs))
-      for (const minute of minutes) failed.set(minute, Math.max(ended_at, failed.get(minute) ?? 0));
-    const due = waiting.filter(minute => (failed.get(minute) ?? Number.NEGATIVE_INFINITY) <= now() - pauseMs);
+      for (const minute of minutes)
+        failed.set(minute, failed.get(minute) === true || isPaused(pauseMs, ended_at, now()));
+    const due = waiting.filter(minute => failed.get(minute) !== true);
     const suspects = due.filter(minute => failed.has(minute));
     const others = due.filter(minute => !failed.has(minute));
     isSuspectNext = suspects.length > 0 && (others.length === 0 || !isSuspectNext);

@@ -35,8 +35,8 @@ const mostPauses = 5;
 
 export interface RollUpLoopDeps {
   readonly clickhouse: ClickHouse;
-  /** Epoch ms. */
-  readonly now: () => number;
+  /** Milliseconds of a clock that does not go back. */
+  readonly clock?: () => number;
   readonly log: Logger;
   readonly pauseMs?: number;
   readonly listed?: AdsListed;
@@ -91,14 +91,17 @@ export function createRollUpLoop(deps: RollUpLoopDeps): RollUpLoop {
 }
 
 /** Decides what is looked at in each turn: always the last hours, and from time to time all older stretches. */
-function createTurns({ clickhouse, now, log, listed, shard = oneShard }: RollUpLoopDeps, closing: AbortSignal) {
+function createTurns(
+  { clickhouse, clock = () => performance.now(), log, listed, shard = oneShard }: RollUpLoopDeps,
+  closing: AbortSignal,
+) {
   const directory = createBlockDirectory(clickhouse, { timeoutMs });
   const rollUp = createRollUp({
     ...{ clickhouse, directory, shard, ...(listed && { listed }) },
     onRolledUp: ({ window }) => blocksRolledUp.inc({ window }),
   });
   const { progress } = createQueries(clickhouse, { timeoutMs });
-  const quiet = createQuiet(now);
+  const quiet = createQuiet(clock);
   const workOff = createWorkOff(rollUp, log, closing);
   const dueOf = async (range: TimeRange): Promise<Due[]> => {
     const { rows, restated } = await directory.read({ from: range.from - lookBackMs, to: range.to });
@@ -111,12 +114,12 @@ function createTurns({ clickhouse, now, log, listed, shard = oneShard }: RollUpL
     async turn(): Promise<number> {
       const { finalUntil: final } = finalityOf(await progress(), partition => holds(shard, partition));
       const finalUntil = floorTo(final ?? 0, minuteMs);
-      const isSwept = now() < sweepAt;
+      const isSwept = clock() < sweepAt;
       if (isSwept && quiet.isStill(finalUntil)) return 0;
       const first = await firstMinute(clickhouse, finalUntil - reachMs);
       if (first === undefined || first >= finalUntil) {
         quiet.found(finalUntil);
-        sweepAt = now() + sweepPauseMs;
+        sweepAt = clock() + sweepPauseMs;
         return 0;
       }
       const recent = Math.max(first, finalUntil - recentMs);
@@ -127,12 +130,12 @@ function createTurns({ clickhouse, now, log, listed, shard = oneShard }: RollUpL
       // Older stretches get their turn also while there is always something to do in the last hours.
       const swept = await sweep(first, recent);
       // While the store is being filled, or minutes are restated, the sweep begins again soon.
-      if (swept.isWhole) sweepAt = now() + (swept.total > 0 || quiet.isWoken() ? sweepPauseMs : longSweepPauseMs);
+      if (swept.isWhole) sweepAt = clock() + (swept.total > 0 || quiet.isWoken() ? sweepPauseMs : longSweepPauseMs);
       return done + swept.done;
     },
     wake(): void {
       quiet.wake();
-      sweepAt = Math.min(sweepAt, now() + sweepPauseMs);
+      sweepAt = Math.min(sweepAt, clock() + sweepPauseMs);
     },
   };
 }
@@ -213,18 +216,18 @@ const blocksAtOnce = 20;
 const blocksPerTurn = 60;
 
 /** Remembers that nothing of the last hours was due, for as long as nothing can have become due since then. */
-function createQuiet(now: () => number) {
+function createQuiet(clock: () => number) {
   let known: { readonly finalUntil: number; readonly until: number } | undefined;
   let wokenUntil = 0;
-  const isWoken = () => now() < wokenUntil;
+  const isWoken = () => clock() < wokenUntil;
   return {
     isWoken,
-    isStill: (finalUntil: number) => !isWoken() && known?.finalUntil === finalUntil && now() < known.until,
+    isStill: (finalUntil: number) => !isWoken() && known?.finalUntil === finalUntil && clock() < known.until,
     found(finalUntil: number): void {
-      known = { finalUntil, until: now() + looksAgainMs };
+      known = { finalUntil, until: clock() + looksAgainMs };
     },
     wake(): void {
-      wokenUntil = now() + looksAgainMs;
+      wokenUntil = clock() + looksAgainMs;
     },
   };
 }

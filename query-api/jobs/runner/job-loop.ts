@@ -33,7 +33,10 @@ export interface JobLoopDeps {
   readonly store: Pick<JobStore, 'open' | 'cancelled' | 'get'> & JobWriter;
   readonly gate: RawGate;
   readonly progress: () => Promise<readonly Progress[]>;
+  /** Epoch ms. */
   readonly now: () => number;
+  /** Milliseconds of a clock that does not go back. */
+  readonly clock?: () => number;
   readonly log: Logger;
   /** Makes the jobs that are due without a request. Returns true if it has made one. */
   readonly findWork: WorkFinder;
@@ -73,15 +76,16 @@ export function createJobLoop(given: JobLoopDeps): JobLoop {
       restMs: 5_000,
       giveUpMs: 6 * 3_600_000,
       troubles: new Map<string, Trouble>(),
+      clock: () => performance.now(),
     },
     ...given,
   };
   const wakeUp = createWakeUp();
-  const pace = createPace(pauseMs, given.now);
+  const pace = createPace(pauseMs, deps.clock);
   let turnEndsAt = 0;
   let running = Promise.resolve();
   const begins = (job: Job) => {
-    turnEndsAt = laneOf(job) === 'late' ? Number.POSITIVE_INFINITY : performance.now() + turnMs;
+    turnEndsAt = laneOf(job) === 'late' ? Number.POSITIVE_INFINITY : deps.clock() + turnMs;
   };
   const loop = async () => {
     let isBegun = false;
@@ -106,7 +110,7 @@ export function createJobLoop(given: JobLoopDeps): JobLoop {
     },
     wake: wakeUp.call,
     async mayGoOn(job) {
-      if (closing.signal.aborted || performance.now() >= turnEndsAt) return false;
+      if (closing.signal.aborted || deps.clock() >= turnEndsAt) return false;
       return (await deps.store.cancelled([job.id])).size === 0;
     },
     async [Symbol.asyncDispose]() {
@@ -121,8 +125,8 @@ type Outcome = 'worked' | 'waits' | 'rests';
 
 type Pace = ReturnType<typeof createPace>;
 
-/** Decides when the next turn is, and whether it reads the list of open jobs. `now` returns epoch ms. */
-function createPace(pauseMs: number, now: () => number) {
+/** Decides when the next turn is, and whether it reads the list of open jobs. */
+function createPace(pauseMs: number, clock: () => number) {
   let idleTurns = 0;
   let isAnyOpen = true;
   let askedUntil = 0;
@@ -131,17 +135,17 @@ function createPace(pauseMs: number, now: () => number) {
     /** A job that was asked for becomes visible when a sink has inserted it. */
     asked() {
       idleTurns = 0;
-      askedUntil = now() + sinkMs;
+      askedUntil = clock() + sinkMs;
     },
-    isLook: () => isAnyOpen || idleTurns <= mostPauses || now() < askedUntil || now() >= lookedAt + looksAgainMs,
+    isLook: () => isAnyOpen || idleTurns <= mostPauses || clock() < askedUntil || clock() >= lookedAt + looksAgainMs,
     looked(open: readonly Job[]) {
       isAnyOpen = open.length > 0;
-      lookedAt = now();
+      lookedAt = clock();
     },
     /** Returns for how many ms to pause. */
     pauseAfter(outcome: Outcome): number {
       idleTurns = outcome === 'worked' ? 0 : idleTurns + 1;
-      const isRest = outcome === 'rests' && idleTurns > mostPauses && now() >= askedUntil;
+      const isRest = outcome === 'rests' && idleTurns > mostPauses && clock() >= askedUntil;
       return (isRest ? restPauses : Math.min(idleTurns, mostPauses)) * pauseMs;
     },
   };
@@ -162,11 +166,11 @@ interface Trouble {
 }
 
 type TurnDeps = JobLoopDeps &
-  Required<Pick<JobLoopDeps, 'turns' | 'restMs' | 'giveUpMs'>> & { readonly troubles: Map<string, Trouble> };
+  Required<Pick<JobLoopDeps, 'turns' | 'restMs' | 'giveUpMs' | 'clock'>> & { readonly troubles: Map<string, Trouble> };
 
 /** Finds out what is to be done, and gives one job a turn. */
 async function turn(deps: TurnDeps, pace: Pace, begins: (job: Job) => void): Promise<Outcome> {
-  const { store, gate, turns, now, log } = deps;
+  const { store, gate, turns, clock, log } = deps;
   // Without this, the turn would not see what the previous turn has written: it would run a finished job again, or make
   // the same changes twice.
   await store.caughtUp();
@@ -192,18 +196,18 @@ async function turn(deps: TurnDeps, pace: Pace, begins: (job: Job) => void): Pro
     open.map(({ id }) => id),
     progress,
   );
-  const job = turns.next(open, ({ id, to }) => to <= finalUntil && passed.has(id), now());
+  const job = turns.next(open, ({ id, to }) => to <= finalUntil && passed.has(id), clock());
   if (job === undefined) return isMade || cancelled.size > 0 ? 'worked' : open.length > 0 ? 'waits' : 'rests';
   begins(job);
   forget(deps.troubles, open);
   let restsUntil = 0;
   try {
-    if (!(await runOne(job, partitionsOf(progress), deps))) restsUntil = now() + deps.restMs;
+    if (!(await runOne(job, partitionsOf(progress), deps))) restsUntil = clock() + deps.restMs;
     deps.troubles.delete(job.id);
   } catch (error) {
-    const { times, since } = deps.troubles.get(job.id) ?? { times: 0, since: now() };
+    const { times, since } = deps.troubles.get(job.id) ?? { times: 0, since: clock() };
     deps.troubles.set(job.id, { times: times + 1, since });
-    restsUntil = now() + deps.restMs * 2 ** Math.min(times, mostDoublings);
+    restsUntil = clock() + deps.restMs * 2 ** Math.min(times, mostDoublings);
     throw error;
   } finally {
     turns.record(job, restsUntil);
@@ -227,7 +231,7 @@ const openLimit = 300;
 
 /** Returns true if the job has made progress. */
 async function runOne(job: Job, partitions: number, deps: TurnDeps): Promise<boolean> {
-  const { store, log, now } = deps;
+  const { store, log, now, clock } = deps;
   let started = job;
   try {
     // A job may have waited long, for example because no runner was up. Clicks that have expired must not be counted as
@@ -244,9 +248,9 @@ async function runOne(job: Job, partitions: number, deps: TurnDeps): Promise<boo
   } catch (error) {
     // The term is over. The job has not failed.
     if (error instanceof Fenced) throw error;
-    const since = deps.troubles.get(job.id)?.since ?? now();
+    const since = deps.troubles.get(job.id)?.since ?? clock();
     const giveUpMs = laneOf(job) === 'late' ? deps.giveUpMs / 6 : deps.giveUpMs;
-    if (error instanceof Retryable && now() - since < giveUpMs) throw error;
+    if (error instanceof Retryable && clock() - since < giveUpMs) throw error;
     log.error({ job: job.id, err: error }, 'job failed');
     await end(started, { state: 'failed', error: messageOf(error) }, deps);
   }

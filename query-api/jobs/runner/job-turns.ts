@@ -21,8 +21,9 @@ import type { Job } from '../../store/jobs/job.ts';
 export interface JobTurns {
   /**
    * Returns the job that is next, or undefined if every job that is ready rests. Forgets jobs that are not in `open`.
+   * `nowMs` and `restsUntil` are of the same clock, which does not go back.
    */
-  next(open: readonly Job[], isReady: (job: Job) => boolean, now: number): Job | undefined;
+  next(open: readonly Job[], isReady: (job: Job) => boolean, nowMs: number): Job | undefined;
   /** Records that the job has had its turn. It gets no other turn before `restsUntil`. */
   record(job: Job, restsUntil?: number): void;
 }
@@ -50,11 +51,11 @@ export function createJobTurns(): JobTurns {
   };
 
   return {
-    next(open, isReady, now) {
+    next(open, isReady, nowMs) {
       const ids = new Set(open.map(({ id }) => id));
       for (const id of known.keys()) if (!ids.has(id)) known.delete(id);
       for (const { id } of open) if (!known.has(id)) known.set(id, { place: ++clock, restsUntil: 0 });
-      const ready = open.filter(job => isReady(job) && (known.get(job.id)?.restsUntil ?? 0) <= now);
+      const ready = open.filter(job => isReady(job) && (known.get(job.id)?.restsUntil ?? 0) <= nowMs);
       const inLane = (lane: Lane) => ready.filter(job => laneOf(job) === lane);
       const late = firstOf(inLane('late'));
       if (late !== undefined && lastLane !== 'late') return late;

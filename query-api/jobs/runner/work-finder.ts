@@ -22,6 +22,7 @@ import { resultOf } from '../reconcile/reconcile-result.ts';
 import type { LateMinutes } from '../restate/late-minutes.ts';
 import type { LateQueue } from '../restate/late-queue.ts';
 import { createSplitFinder, type SplitFinderDeps } from '../restate/split-finder.ts';
+import { isPaused } from '../stated-moments.ts';
 import { laneOf } from './job-turns.ts';
 
 export interface WorkFinderDeps extends Pick<SplitFinderDeps, 'splitClicks'> {
@@ -31,7 +32,10 @@ export interface WorkFinderDeps extends Pick<SplitFinderDeps, 'splitClicks'> {
   readonly lateQueue: LateQueue;
   /** Whether drift is repaired. */
   readonly repairs: boolean;
+  /** Epoch ms. */
   readonly now: () => number;
+  /** Milliseconds of a clock that does not go back. */
+  readonly clock?: () => number;
   readonly log: Logger;
   readonly scanMs?: number;
 }
@@ -47,7 +51,7 @@ export interface Seen {
 export type WorkFinder = (seen: Seen, open: readonly Job[]) => Promise<boolean>;
 
 export function createWorkFinder(deps: WorkFinderDeps): WorkFinder {
-  const { repairs, now, scanMs = 5_000 } = deps;
+  const { repairs, now, clock = () => performance.now(), scanMs = 5_000 } = deps;
   let scanAt = 0;
   const late = createLateFinder(deps);
   const split = createSplitFinder(deps);
@@ -76,10 +80,10 @@ export function createWorkFinder(deps: WorkFinderDeps): WorkFinder {
     // next one only this long.
     const isFree = (isOne: (job: Job) => boolean, standsStillMs: number) => {
       const ones = open.filter(isOne);
-      return ones.length < mostOpen && ones.every(({ updatedAt }) => updatedAt <= now() - standsStillMs);
+      return ones.length < mostOpen && !ones.some(({ updatedAt }) => isPaused(standsStillMs, updatedAt, now()));
     };
     const isLateFree = isFree(job => laneOf(job) === 'late', 60_000);
-    const isScan = now() >= scanAt;
+    const isScan = clock() >= scanAt;
     if (!isScan && !(late.isMoreDue() && isLateFree)) return false;
     const finders = [
       { isWanted: isLateFree, find: restate },
@@ -89,7 +93,7 @@ export function createWorkFinder(deps: WorkFinderDeps): WorkFinder {
       },
       { isWanted: isScan && repairs && isFree(isRepair, 900_000), find: drift.find },
     ];
-    if (isScan) scanAt = now() + scanMs;
+    if (isScan) scanAt = clock() + scanMs;
     const found = await Promise.allSettled(finders.filter(({ isWanted }) => isWanted).map(({ find }) => find()));
     // The failure of one does not hide what another has found.
     for (const one of found) if (one.status === 'rejected') throw one.reason;
@@ -98,10 +102,10 @@ export function createWorkFinder(deps: WorkFinderDeps): WorkFinder {
 }
 
 /** Makes the jobs that restate late minutes. */
-function createLateFinder({ store, lateMinutes, lateQueue, now, log }: WorkFinderDeps) {
+function createLateFinder({ store, lateMinutes, lateQueue, now, clock, log }: WorkFinderDeps) {
   let moreIsDue = false;
   let isSuspectNext = false;
-  const look = createLateLook(now);
+  const look = createLateLook(clock);
 
   /**
    * One minute that cannot be recounted fails the job in which it is. Each minute of a failed job gets a job of its own
@@ -140,9 +144,9 @@ function createLateFinder({ store, lateMinutes, lateQueue, now, log }: WorkFinde
  * Makes the jobs that reconcile hours: the next hour first, so that an hour that always fails does not delay the
  * others.
  */
-function createHourFinder({ store, now }: WorkFinderDeps) {
+function createHourFinder({ store, now, clock }: WorkFinderDeps) {
   let nextHour: number | undefined;
-  const failedHours = createKept(() => store.failedHours(rawSince(now())), now);
+  const failedHours = createKept(() => store.failedHours(rawSince(now())), clock);
 
   const reconcileHour = async (from: number) => {
     const hour = { from, to: from + hourMs };
@@ -168,8 +172,8 @@ function createHourFinder({ store, now }: WorkFinderDeps) {
 }
 
 /** Makes the jobs that repair drift. */
-function createRepairFinder({ store, now, log }: WorkFinderDeps) {
-  const unrepaired = createKept(() => store.unrepaired(rawSince(now()), unrepairedLookedAt), now);
+function createRepairFinder({ store, now, clock, log }: WorkFinderDeps) {
+  const unrepaired = createKept(() => store.unrepaired(rawSince(now()), unrepairedLookedAt), clock);
   /** What cannot be read can only be looked at by a person. It does not delay other repairs. */
   const driftingMinutes = (job: Job): readonly number[] => {
     try {
@@ -208,26 +212,26 @@ function isDueAgain({ attempts, ended_at }: Attempts, at: number): boolean {
 }
 
 /** Decides whether late lines must be read again. */
-function createLateLook(now: () => number) {
+function createLateLook(clock = () => performance.now()) {
   let last: Seen | undefined;
   let until = 0;
   let lookedAt = 0;
   return {
     isDue({ finalUntil, quarantined }: Seen): boolean {
       if (quarantined !== last?.quarantined || finalUntil !== last.finalUntil) return true;
-      return now() < until || now() >= lookedAt + looksAgainMs;
+      return clock() < until || clock() >= lookedAt + looksAgainMs;
     },
     looked(seen: Seen, areAny: boolean): void {
-      lookedAt = now();
+      lookedAt = clock();
       // Lines may come into their table a little later than they are counted.
-      if (areAny || seen.quarantined !== last?.quarantined) until = now() + looksAgainMs;
+      if (areAny || seen.quarantined !== last?.quarantined) until = clock() + looksAgainMs;
       last = seen;
     },
   };
 }
 
 /** Keeps rows that were read until something may have changed them. */
-function createKept<T>(read: () => Promise<readonly T[]>, now: () => number) {
+function createKept<T>(read: () => Promise<readonly T[]>, clock = () => performance.now()) {
   let known: { readonly rows: readonly T[]; readonly until: number } | undefined;
   let isKept = true;
   return {
@@ -236,9 +240,9 @@ function createKept<T>(read: () => Promise<readonly T[]>, now: () => number) {
       if (!isKept) known = undefined;
     },
     async read(): Promise<readonly T[]> {
-      if (known !== undefined && now() < known.until) return known.rows;
+      if (known !== undefined && clock() < known.until) return known.rows;
       const rows = await read();
-      if (isKept) known = { rows, until: now() + looksAgainMs };
+      if (isKept) known = { rows, until: clock() + looksAgainMs };
       return rows;
     },
   };

@@ -40,6 +40,11 @@ export interface LiveFeedDeps {
   readonly stalls?: StallWatch;
   /** Epoch ms. */
   readonly now: () => number;
+  /**
+   * Milliseconds of a clock that does not go back. By the wall clock, nobody would get an event for as long as that was put
+   * back.
+   */
+  readonly clock?: () => number;
   readonly log: Logger;
   readonly maxClients: number;
   readonly maxBufferBytes: number;
@@ -66,10 +71,10 @@ const heartbeatMs = 10_000;
 
 /** Long because its parts share the state of one loop, which runs while somebody listens. */
 export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
-  const { now, maxClients, maxBufferBytes, intervalMs = 1_000, lingerMs = 30_000 } = deps;
+  const { clock = () => performance.now(), maxClients, maxBufferBytes, intervalMs = 1_000, lingerMs = 30_000 } = deps;
   const ring = createEventRing(deps.run, { maxEvents: eventsKept, maxBytes: maxBufferBytes / 2 });
   const subscribers = createSubscribers({
-    ...{ maxClients, maxBufferBytes, maxBehindMs, now },
+    ...{ maxClients, maxBufferBytes, maxBehindMs, now: clock },
     farewell: message({ reason: 'room' }, { event: 'closing' }),
     onLeave(why) {
       liveLeft.inc({ why });
@@ -83,15 +88,15 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
   const run = async () => {
     const heartbeat = setInterval(() => subscribers.send(comment('alive')), heartbeatMs);
     try {
-      for (let lastHeardAt = now(); !stop.signal.aborted; ) {
+      for (let lastHeardAt = clock(); !stop.signal.aborted; ) {
         // First, because the process may have been stopped for longer than `lingerMs`, and its listeners still wait.
-        if (subscribers.size > 0) lastHeardAt = now();
-        if (now() - lastHeardAt >= lingerMs) break;
-        const startedAt = now();
+        if (subscribers.size > 0) lastHeardAt = clock();
+        if (clock() - lastHeardAt >= lingerMs) break;
+        const startedAt = clock();
         const outcome = await step();
         if (outcome.ok) subscribers.send(ring.add(id => message(outcome.event, { id })).bytes);
         else subscribers.send(message(outcome.trouble, { event: 'unavailable' }));
-        const restMs = Math.max(20, intervalMs - (now() - startedAt));
+        const restMs = Math.max(20, intervalMs - (clock() - startedAt));
         await pause(restMs, stop.signal);
       }
     } finally {

@@ -40,11 +40,11 @@ export function routeStatus(http: Http, deps: StatusDeps): void {
   const { replicas, nodes, nodePositions, queries, stalls, lateClicks, splitClicks, logEnds, routing, now, wait } =
     deps;
   const kept = replicas.each(() => ({
-    quarantine: cached(() => queries.quarantineByReason(), 5_000, now),
-    writtenOff: cached(() => queries.writtenOff(), 5_000, now),
-    checked: cached(() => deps.conservation.latest(), 500, now),
-    compared: cached(() => deps.replicaChecks.latest(), 500, now),
-    runner: cached(() => deps.runners.latest(), 500, now),
+    quarantine: cached(() => queries.quarantineByReason(), 5_000),
+    writtenOff: cached(() => queries.writtenOff(), 5_000),
+    checked: cached(() => deps.conservation.latest(), 500),
+    compared: cached(() => deps.replicaChecks.latest(), 500),
+    runner: cached(() => deps.runners.latest(), 500),
   }));
   /**
    * It looks a second time only if nobody has looked before, for example when `adclicks status` asks a process that nobody

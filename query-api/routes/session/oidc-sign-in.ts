@@ -46,7 +46,7 @@ export function routeOidcSignIn(http: Http, deps: OidcSignInDeps): void {
     for (const path of ['/v1/session/oidc', callbackPath]) http.get(path, common, () => Promise.reject(noProvider()));
     return;
   }
-  const provider = createIdentityProvider(oidc, now);
+  const provider = createIdentityProvider(oidc);
   const begunOnes = begunSignIns(isOverTls);
   const atOnce = limited(mostAtOnce);
   /** The begun sign-in has ended in any case. */

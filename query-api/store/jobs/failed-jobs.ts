@@ -5,7 +5,7 @@
  * nothing.
  */
 import { Type } from 'typebox';
-import { statement } from '../../../infra/clickhouse/sql.ts';
+import { sql, statement } from '../../../infra/clickhouse/sql.ts';
 import { type Reader, type RowOf, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { firstJobIdAt } from './job.ts';
@@ -34,7 +34,16 @@ export interface FailedMinutes {
 }
 
 /** Long because it holds three questions. Each of them can be read on its own. */
-export function failedJobsOf(clickhouse: Reader, timeoutMs: number) {
+export function failedJobsOf(
+  clickhouse: Reader,
+  { timeoutMs, now }: { readonly timeoutMs: number; readonly now: () => number },
+) {
+  /**
+   * When the last attempt ended. One of a runner whose clock was ahead has ended in the future, and holds up no further
+   * attempt.
+   */
+  const endedAt = () =>
+    sql`toUnixTimestamp64Milli(maxIf(updated_at, updated_at <= fromUnixTimestamp64Milli(${now()}, 'UTC')))`;
   const settings = (rows: number) => settingsOf(rows, timeoutMs);
   const failedMinutes = async (reason: 'late' | 'split', since: number, limit: number): Promise<FailedMinutes[]> => {
     const rows = await readRows(
@@ -60,7 +69,7 @@ export function failedJobsOf(clickhouse: Reader, timeoutMs: number) {
         statement`SELECT from_s * 1000 AS \`from\`, attempts, ended_at
          FROM (
            SELECT toUnixTimestamp(from_minute) AS from_s, count() AS attempts,
-             toUnixTimestamp64Milli(max(updated_at)) AS ended_at, countIf(state NOT IN ('failed', 'cancelled')) AS others
+             ${endedAt()} AS ended_at, countIf(state NOT IN ('failed', 'cancelled')) AS others
            FROM (
              SELECT from_minute, updated_at, state FROM replay_job FINAL
              WHERE id >= ${firstJobIdAt(since)} AND kind = 'reconcile' AND reason = 'hourly'
@@ -99,7 +108,7 @@ export function failedJobsOf(clickhouse: Reader, timeoutMs: number) {
          ) AS found
          LEFT JOIN (
            SELECT JSONExtractString(result, 'repairs') AS of, count() AS attempts,
-             toUnixTimestamp64Milli(max(updated_at)) AS ended_at, countIf(state NOT IN ('failed', 'cancelled')) AS others
+             ${endedAt()} AS ended_at, countIf(state NOT IN ('failed', 'cancelled')) AS others
            FROM replay_job FINAL WHERE id >= ${firstJobIdAt(since)} AND kind = 'restate' AND reason = 'reconcile' GROUP BY of
          ) AS repairs ON repairs.of = found.id
          WHERE repairs.others = 0 ORDER BY ended_at, id LIMIT ${limit}

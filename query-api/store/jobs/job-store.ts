@@ -47,7 +47,7 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs, now = Date.n
     return rows.map(jobOf);
   };
   return {
-    ...failedJobsOf(clickhouse, timeoutMs),
+    ...failedJobsOf(clickhouse, { timeoutMs, now }),
     ...diffsOf(clickhouse, timeoutMs),
 
     async get(id: string, kinds: readonly JobKind[]): Promise<Job | undefined> {

@@ -160,8 +160,7 @@ describe('late clicks of many minutes', () => {
     Array.from({ length: minutes }, (_, i) => click({ clickedAt: from + 2 * i * minuteMs, adId: ad }));
   const due = (clicks: readonly Click[]) =>
     clicks.map(({ clickedAt }) => ({ day: 0, minute: clickedAt - (clickedAt % minuteMs), lines: 1 }));
-  const queueOf = (minutesPerJob: number) =>
-    createLateQueue({ clickhouse: engine.clickhouse, now: Date.now, log, minutesPerJob });
+  const queueOf = (minutesPerJob: number) => createLateQueue({ clickhouse: engine.clickhouse, log, minutesPerJob });
 
   const tooLate = (clicks: readonly Click[], fromOffset = 0) =>
     engine.clickhouse.insert(

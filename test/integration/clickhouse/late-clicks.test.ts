@@ -196,7 +196,7 @@ describe('late clicks', () => {
   it('are told again as long as nobody knows better: an answer is kept for a second, and no failure is', async () => {
     await comeTooLate([late('a')], 70);
     let time = now;
-    const ask = createLateClicks({ clickhouse: engine.clickhouse, now: () => time });
+    const ask = createLateClicks({ clickhouse: engine.clickhouse, now: () => now, clock: () => time });
     expect((await ask()).clicks).toBe(1);
     await recount(71, 1);
     expect((await ask()).clicks).toBe(1);

@@ -47,7 +47,7 @@ beforeAll(async () => {
     ...{ clickhouse, log, now: () => now },
     countedLog: { endOffsets: async () => new Map(), sinkPositions: async () => [] },
   });
-  rollUps = createRollUpLoop({ clickhouse, now: () => now, log });
+  rollUps = createRollUpLoop({ clickhouse, log });
 });
 afterAll(async () => {
   await http.close();

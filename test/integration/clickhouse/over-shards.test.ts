@@ -342,7 +342,7 @@ describe('over two shards', () => {
       ...store.nodes.map(({ clickhouse }, shard) => ({ clickhouse, shard: { shard, of: store.nodes.length } })),
     ];
     for (const one of of) {
-      const loop = createRollUpLoop({ ...one, now: Date.now, log, listed });
+      const loop = createRollUpLoop({ ...one, log, listed });
       for (let idle = 0; idle < 2; ) idle = (await loop.turn()) === 0 ? idle + 1 : 0;
     }
     for (const { clickhouse } of store.nodes) {

@@ -192,7 +192,7 @@ async function expectRound(round: number): Promise<void> {
 
 describe('the changes of a minute', () => {
   it('are in no answer before the one row that makes them visible, and then in all of them, at whichever step the sink dies', async () => {
-    await using rollUps = createRollUpLoop({ clickhouse: engine.clickhouse, now: Date.now, log });
+    await using rollUps = createRollUpLoop({ clickhouse: engine.clickhouse, log });
     while ((await rollUps.turn()) > 0);
     await expectRound(1);
     const [restatement, recountedMinute, adMinute, settledMinute] = said('dies', changesAfter(1));
@@ -372,7 +372,7 @@ describe('readers that ask without pause', () => {
     };
     const restate = async () => {
       // What is worked out beforehand, and what merges do, goes on meanwhile.
-      await using rollUps = createRollUpLoop({ clickhouse: engine.clickhouse, now: Date.now, log, pauseMs: 50 });
+      await using rollUps = createRollUpLoop({ clickhouse: engine.clickhouse, log, pauseMs: 50 });
       rollUps.start();
       try {
         const isEnough = () => kinds.every(([name]) => (asked.get(name) ?? 0) >= leastReads);

@@ -55,7 +55,7 @@ async function forget(): Promise<void> {
     'partition_progress',
   ];
   for (const table of tables) await engine.clickhouse.command(`TRUNCATE TABLE ${table}`);
-  rollUps = createRollUpLoop({ clickhouse: engine.clickhouse, now: Date.now, log, listed });
+  rollUps = createRollUpLoop({ clickhouse: engine.clickhouse, log, listed });
 }
 
 interface Cell {
@@ -378,7 +378,7 @@ describe('the statements that it takes', () => {
       ...engine.clickhouse,
       ...{ query: counted(query), command: counted(command), insert: counted(insert) },
     };
-    rollUps = createRollUpLoop({ clickhouse, now: Date.now, log, listed });
+    rollUps = createRollUpLoop({ clickhouse, log, listed });
     statements = 0;
     let blocks = 0;
     for (let done = 1; done > 0; blocks += done) done = await rollUps.turn();

@@ -113,7 +113,7 @@ async function open(database: string, has: (adId: string) => boolean): Promise<W
   await said.requests.append('filter', [
     { id: 'one', definition: '{"user_ids":{"in":["u-shop-1"]}}', deleted: 0, created_at: 1, updated_at: 1, logged: 1 },
   ]);
-  const rollUps = createRollUpLoop({ clickhouse, now: () => now, log });
+  const rollUps = createRollUpLoop({ clickhouse, log });
   for (let idle = 0; idle < 2; ) idle = (await rollUps.turn()) === 0 ? idle + 1 : 0;
 
   const rules: HotAdRule[] = [...ads.shop.slice(0, 1), ...ads.acme.slice(0, 1)]

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { pino } from 'pino';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Progress } from '../../../aggregator/ad-minute.ts';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { loadConfig } from '../../../infra/config.ts';
@@ -64,6 +64,11 @@ function fakeClickHouse(tables: Record<string, () => unknown[]>) {
 
 let http: Http | undefined;
 afterEach(() => http?.close());
+
+function monotonicClock(now: () => number): void {
+  const clock = vi.spyOn(performance, 'now').mockImplementation(now);
+  onTestFinished(() => clock.mockRestore());
+}
 
 async function app(
   tables: Record<string, () => unknown[]>,
@@ -545,7 +550,8 @@ describe('while ClickHouse is away', () => {
     let time = now;
     let fails = true;
     const tables = { ...everywhere, quarantine: () => (fails ? away() : [{ ...waitingLine, lines: 3 }]) };
-    const { get } = await app(tables, { now: () => time });
+    monotonicClock(() => time);
+    const { get } = await app(tables);
     expect((await get('/v1/status')).status).toBe(503);
     fails = false;
     time += 5_000;
@@ -753,7 +759,8 @@ describe('GET /v1/status', () => {
       },
       sinkPositions: async () => [],
     };
-    const { get } = await app(everywhere, { countedLog, now: () => time });
+    monotonicClock(() => time);
+    const { get } = await app(everywhere, { countedLog });
     await Promise.all([get('/v1/status'), get('/v1/status'), get('/v1/status')]);
     time += 999;
     await get('/v1/status');

@@ -128,7 +128,8 @@ describe('the loop of jobs', () => {
       },
       gate: { passed: async open => new Set(open) },
       progress: async () => progress,
-      now: () => at,
+      now: () => now,
+      clock: () => at,
       log: pino({ level: 'silent' }),
       findWork: async () => false,
       run: async job => {

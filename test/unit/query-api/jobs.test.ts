@@ -45,7 +45,14 @@ describe('late minutes', () => {
     let time = 0;
     let lines = 1;
     const clickhouse = clickHouseThatAnswers(() => [{ ...minute(lines), taken_lines: 0, state: '', updated_at: 0 }]);
-    const late = createLateMinutes({ clickhouse, now: () => time, timeoutMs: 1_000, quietMs: 10, longestWaitMs: 60 });
+    const late = createLateMinutes({
+      clickhouse,
+      now: () => 0,
+      clock: () => time,
+      timeoutMs: 1_000,
+      quietMs: 10,
+      longestWaitMs: 60,
+    });
     const due = async (at: number) => {
       time = at;
       return (await late.due(1e15, 0)).length;
@@ -59,6 +66,25 @@ describe('late minutes', () => {
     }
     lines++;
     expect(await due(60)).toBe(1);
+  });
+
+  it.each([
+    ['back', -600_000],
+    ['forward', 600_000],
+  ])('wait as long as otherwise when the clock is put %s meanwhile', async (_, stepMs) => {
+    const time = { wall: Date.now(), monotonic: 0 };
+    const clickhouse = clickHouseThatAnswers(() => [{ ...minute(1), taken_lines: 0, state: '', updated_at: 0 }]);
+    const late = createLateMinutes({
+      ...{ clickhouse, now: () => time.wall, clock: () => time.monotonic },
+      ...{ timeoutMs: 1_000, quietMs: 10, longestWaitMs: 60 },
+    });
+    const due = async (at: number) => {
+      time.monotonic = at;
+      return (await late.due(1e15, 0)).length;
+    };
+    await due(0);
+    time.wall += stepMs;
+    expect([await due(9), await due(10)]).toEqual([0, 1]);
   });
 });
 
@@ -89,6 +115,11 @@ describe('late minutes that a job holds and has not counted', () => {
     expect(await answers('failed', now - pauseMs + 1)).toEqual({ due: 0, pending: 0 });
     expect(await answers('failed', now - pauseMs)).toEqual({ due: 1, pending: 1 });
     expect(await answers('failed', now, 4)).toEqual({ due: 1, pending: 1 });
+  });
+
+  it('wait no longer than the pause if the runner whose job has failed had a clock that was days ahead', async () => {
+    expect(await answers('failed', now + pauseMs - 1)).toEqual({ due: 0, pending: 0 });
+    expect(await answers('failed', now + 3 * 86_400_000)).toEqual({ due: 1, pending: 1 });
   });
 
   it('are recorded again with no fewer lines than before, so that the row of the new job is valid', async () => {

@@ -36,8 +36,8 @@ describe('the order of late minutes', () => {
 describe('the queue of late minutes', () => {
   const due = (...of: readonly number[]) => of.map(n => ({ day: 20_000, minute: n * minuteMs, lines: 1 }));
   const log = pino({ level: 'silent' });
-  const queueOf = (query: () => Promise<unknown[]>, now: () => number = () => 0) =>
-    createLateQueue({ clickhouse: clickHouseThatAnswers(query), now, log, minutesPerJob: 3 });
+  const queueOf = (query: () => Promise<unknown[]>, clock: () => number = () => 0) =>
+    createLateQueue({ clickhouse: clickHouseThatAnswers(query), clock, log, minutesPerJob: 3 });
 
   it('takes all minutes when they are few, without a query', async () => {
     const queue = queueOf(() => Promise.reject(new Error('was asked')));

@@ -56,10 +56,18 @@ function setUp(
   const refresh = createPipelineMetrics({
     queries: { progress: rows, writtenOff },
     clickhouse: { disks },
-    countedLog: patientLog(countedLog, () => time),
+    countedLog: patientLog(
+      countedLog,
+      make => {
+        const made = make();
+        return () => made;
+      },
+      () => time,
+    ),
     lateClicks,
     splitClicks,
     now: () => time,
+    clock: () => time,
   });
   return {
     /** The lines of a scrape about these metrics. */

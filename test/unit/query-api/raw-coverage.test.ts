@@ -28,7 +28,7 @@ const sinksAt = (...positions: number[]): SinkPosition[] =>
 function setUp() {
   const at = { now: 0, progress: progressAt(minute, 10, 10), sinks: sinksAt(10, 10) };
   const progress = async () => at.progress;
-  const coverage = createRawCoverage({ progress, sinkPositions: async () => at.sinks, now: () => at.now });
+  const coverage = createRawCoverage({ progress, sinkPositions: async () => at.sinks, clock: () => at.now });
   return { at, coverage, read: coverage.keeping(progress) };
 }
 
@@ -38,7 +38,7 @@ describe('how far raw contains what is counted', () => {
     expect(await coverage.until()).toBe(minute);
     at.sinks = sinksAt(10, 9);
     const other = createRawCoverage({
-      ...{ progress: async () => at.progress, sinkPositions: async () => at.sinks, now: () => 0 },
+      ...{ progress: async () => at.progress, sinkPositions: async () => at.sinks, clock: () => 0 },
     });
     expect(await other.until()).toBeNull();
   });
@@ -49,7 +49,7 @@ describe('how far raw contains what is counted', () => {
     expect(await coverage.until()).toBeNull();
     const away = createRawCoverage({
       ...{ progress: async () => progressAt(minute, 0, 1), sinkPositions: () => Promise.reject(new Error('away')) },
-      now: () => 0,
+      clock: () => 0,
     });
     expect(await away.until()).toBeNull();
   });

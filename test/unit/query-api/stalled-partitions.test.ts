@@ -11,7 +11,10 @@ const row = (partition: number, position: number, appended_at: number): Progress
 /** Looks at the result of each step, `stillMs` after the previous one. */
 function looks(steps: readonly (readonly Progress[])[]) {
   let now = start;
-  const watch = createStallWatch(() => now);
+  const watch = createStallWatch(
+    () => now,
+    () => now,
+  );
   return steps.map(progress => {
     const seen = watch(progress);
     now += stillMs;

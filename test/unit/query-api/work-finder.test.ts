@@ -71,6 +71,7 @@ function world({ repairs = false, due = [] as LateMinute[], split = [] as number
     createWorkFinder({
       ...{ store, lateMinutes, lateQueue, splitClicks, repairs, scanMs: 0 },
       now: () => state.at,
+      clock: () => state.at,
       log: pino({ level: 'silent' }),
     });
   let find = newFinder();

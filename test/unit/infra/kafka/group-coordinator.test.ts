@@ -1,7 +1,7 @@
 /** kafkajs' own consumer group and offsets, on coordinators that go, move and hang. */
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import type { ConsumerGroup, CoordinatedCluster } from '../../../../infra/kafka/group-coordinator.ts';
 import '../../../../infra/kafka/group-coordinator.ts';
 import { lastTroubleOf } from '../../../../infra/kafka/reading-trouble.ts';
@@ -59,7 +59,6 @@ function groupOf(cluster: CoordinatedCluster, coordinator: unknown): ConsumerGro
     coordinator,
     memberId: 'member',
     generationId: 5,
-    lastRequest: 0,
   });
 }
 
@@ -181,3 +180,19 @@ it('refuses a commit of a consumer that has ended, which kafkajs takes for done'
 function onlyBookkeeping(error: unknown): void {
   if (!(error instanceof TypeError)) throw error;
 }
+
+it.each([
+  ['back', -600_000],
+  ['forward', 600_000],
+])('beats at the same pace when the clock is put %s by ten minutes', async (_, stepMs) => {
+  const { cluster, brokerAt, asked } = clusterOf({ 1: { coordinator: () => 1, work: async () => {} } });
+  const group = groupOf(cluster, brokerAt(1));
+  await group.heartbeat({ interval: 60_000 });
+  const clock = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + stepMs);
+  await group.heartbeat({ interval: 60_000 });
+  expect(asked).toEqual(['1']);
+  await sleep(20);
+  await group.heartbeat({ interval: 10 });
+  expect(asked).toEqual(['1', '1']);
+  clock.mockRestore();
+});

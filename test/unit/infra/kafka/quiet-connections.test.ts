@@ -98,3 +98,24 @@ it('looks no longer after a connection that is gone', () => {
   vi.advanceTimersByTime(300);
   expect(vi.getTimerCount()).toBe(0);
 });
+
+it.each([
+  ['back', -600_000],
+  ['forward', 600_000],
+])('measures throttling and overdue answers by how long they last, though the clock is put %s', (_, stepMs) => {
+  const [queue, throttled] = [queueOf({ requestTimeout: 1_000 }), queueOf()];
+  queue.scheduleRequestTimeoutCheck();
+  queue.push(request(1));
+  throttled.maybeThrottle(500);
+  throttled.push(request(2));
+  vi.advanceTimersByTime(300);
+  vi.setSystemTime(Date.now() + stepMs);
+  throttled.push(request(3));
+  vi.advanceTimersByTime(100);
+  expect({ sent, rejected }).toEqual({ sent: [1], rejected: [] });
+  vi.advanceTimersByTime(110);
+  expect(sent).toEqual([1, 2, 3]);
+  vi.advanceTimersByTime(1_000);
+  expect(rejected).toEqual([1]);
+  queue.destroy();
+});

@@ -91,11 +91,24 @@ describe('the live feed', () => {
 
   it('continues for who listens after the process has stood still for longer than it stays without listeners', async () => {
     let stoodStillMs = 0;
-    const { feed } = open({ now: () => Date.now() + stoodStillMs });
+    const { feed } = open({ clock: () => performance.now() + stoodStillMs });
     const stream = feed.open('a', undefined);
     await messages(stream, 1);
     stoodStillMs = 60_000;
     expect(await messages(stream, 2)).toHaveLength(2);
+  });
+
+  it('goes on at its pace when the clock is put back by days', async () => {
+    let stepMs = 0;
+    const { feed, reads } = open({
+      now: () => Date.now() + stepMs,
+      read: async () => {
+        stepMs = -3 * 86_400_000;
+        return reading;
+      },
+    });
+    expect(reads()).toBe(0);
+    expect(await messages(feed.open('a', undefined), 3)).toHaveLength(3);
   });
 
   it('says to a client that it has missed something when its last event is not known', async () => {

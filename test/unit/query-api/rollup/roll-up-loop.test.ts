@@ -56,7 +56,7 @@ function storeOf({ first, fails, waits }: Record<'fails' | 'waits', (ends: numbe
       }
     },
   };
-  const loop = createRollUpLoop({ clickhouse, now: () => finalUntil, log: pino({ level: 'silent' }) });
+  const loop = createRollUpLoop({ clickhouse, log: pino({ level: 'silent' }) });
   return { loop, looks: () => looks, has: (window: number, ends: number) => made.has(key(window, ends)) };
 }
 
