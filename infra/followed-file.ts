@@ -18,8 +18,11 @@ export interface FileToFollow<T> {
   readonly path: string;
   /** The setting that names it. */
   readonly setting: string;
-  /** @throws ConfigError when the content breaks a rule; its message must show no secret */
-  readonly parse: (bytes: Buffer) => T;
+  /**
+   * May take its time: what was read before is in force until the whole is read. @throws ConfigError when the content
+   * breaks a rule; its message must show no secret
+   */
+  readonly parse: (bytes: Buffer) => T | Promise<T>;
   /** What the log says of a content that was read. It must show no secret. */
   readonly about: (content: T) => Readonly<Record<string, unknown>>;
   readonly log: Logger;
@@ -37,7 +40,7 @@ export async function followFile<T>({
 }: FileToFollow<T>): Promise<FollowedFile<T>> {
   const closing = new AbortController();
   const read = async () => {
-    const content = parse(await bytesOf(path, setting));
+    const content = await parse(await bytesOf(path, setting));
     log.info({ setting, ...about(content) }, 'settings file: read');
     isStale.set({ setting }, 0);
     return content;

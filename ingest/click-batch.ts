@@ -12,10 +12,12 @@
  * `JSON.parse` makes `__proto__` an ordinary property. Only named fields are read from its result and nothing is
  * merged, so no input can reach a prototype.
  */
+
 import { isUtf8 } from 'node:buffer';
 import { brokenRule, shown } from '../infra/broken-rule.ts';
 import { Problem } from '../infra/http.ts';
 import { ownsAd } from '../infra/keys/tenant.ts';
+import type { Slices } from '../infra/slices.ts';
 import { parseClick, type RejectCode, reject, unknownFieldsOf, type Verdict } from './click-body.ts';
 import { createClickIdMint, createClickIdWriter } from './click-id.ts';
 import { ClickLines } from './click-lines.ts';
@@ -54,9 +56,6 @@ export interface Posting {
   /** Texts with one of which the id of each clicked ad must begin. Left out: there is no such limit. */
   readonly adIdPrefixes?: readonly string[] | undefined;
 }
-
-/** Work in slices of about a millisecond. After each slice it may be paused for any time. */
-export type Slices<T> = Generator<void, T>;
 
 /** Parses one body at a time. The next one may begin when the last is finished or abandoned. */
 export interface ClickParser {

@@ -8,8 +8,9 @@
 import { setImmediate } from 'node:timers/promises';
 import { Problem } from '../infra/http.ts';
 import type { Client } from '../infra/http-clients.ts';
+import { atOnce, inTurns } from '../infra/slices.ts';
 import { clientBusy } from './body-budget.ts';
-import { type ClickBatch, type ClickParser, createClickParser, type Posting, type Slices } from './click-batch.ts';
+import { type ClickBatch, type ClickParser, createClickParser, type Posting } from './click-batch.ts';
 import { fairTurns } from './fair-turns.ts';
 import type { KeptFields } from './kept-click.ts';
 import { createBodyJoiner } from './request-body.ts';
@@ -61,11 +62,7 @@ export function createClickJudge({
     async judge(client, pieces, format, posting, take) {
       const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
       if (bytes <= smallBodyBytes) {
-        const slices = small.parser[format](small.join(pieces), posting);
-        for (;;) {
-          const { done, value } = slices.next();
-          if (done) return { taken: take(value) };
-        }
+        return { taken: take(atOnce(small.parser[format](small.join(pieces), posting))) };
       }
       if (client.heldBytes + bytes > clientBudgetBytes) throw clientBusy(client, clientBudgetBytes);
       if (waitingBytes + bytes > maxWaitingBytes)
@@ -75,7 +72,7 @@ export function createClickJudge({
       return await inTurn(client, async () => {
         try {
           const slices = large.parser[format](large.join(pieces), posting);
-          return { taken: take(await finished(slices, othersTurn)) };
+          return { taken: take(await inTurns(slices, othersTurn)) };
         } finally {
           waitingBytes -= bytes;
           client.heldBytes -= bytes;
@@ -83,12 +80,4 @@ export function createClickJudge({
       });
     },
   };
-}
-
-async function finished<T>(slices: Slices<T>, othersTurn: () => Promise<unknown>): Promise<T> {
-  for (;;) {
-    const slice = slices.next();
-    if (slice.done) return slice.value;
-    await othersTurn();
-  }
 }

@@ -4,9 +4,10 @@ import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { Command, InvalidArgumentError } from 'commander';
 import { ConfigError, messageOf } from '../../infra/errors.ts';
+import { atOnce } from '../../infra/slices.ts';
 import { isAddress } from '../click-body.ts';
 import { isListed, type ListDiff, type ListedClick, listDiff } from './list-diff.ts';
-import { parseValidityList, type ValidityList } from './validity-list.ts';
+import { readValidityList, type ValidityList } from './validity-list.ts';
 
 interface Given {
   readonly clicks?: string;
@@ -148,7 +149,7 @@ async function listIn(path: string): Promise<ValidityList> {
   } catch (error) {
     throw new ConfigError(`${path}: cannot be read (${messageOf(error)})`, { cause: error });
   }
-  return parseValidityList(bytes, path, 'userAgentsToo');
+  return atOnce(readValidityList(bytes, path, 'userAgentsToo'));
 }
 
 function wholeNumber(text: string): number {

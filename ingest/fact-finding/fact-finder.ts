@@ -7,6 +7,7 @@
  */
 import { isbot } from 'isbot';
 import { counter } from '../../infra/metrics.ts';
+import { atOnce } from '../../infra/slices.ts';
 import { type Fact, facts } from '../validity/facts.ts';
 import { addressOf } from './address.ts';
 import { NetworkSet, networkIn } from './network-set.ts';
@@ -97,8 +98,8 @@ function contains(list: ValidityList | undefined, userAgent: string): boolean {
 }
 
 /** Unspecified, loopback, multicast and broadcast addresses. No click comes from one. */
-const impossible = new NetworkSet(
-  ['0.0.0.0', '127.0.0.0/8', '224.0.0.0/4', '255.255.255.255', '::', '::1', 'ff00::/8'].map(known),
+const impossible = atOnce(
+  NetworkSet.of(['0.0.0.0', '127.0.0.0/8', '224.0.0.0/4', '255.255.255.255', '::', '::1', 'ff00::/8'].map(known)),
 );
 
 function known(text: string) {

@@ -3,6 +3,7 @@
  * overlap, in order, so a look costs a binary search.
  */
 import { isIP } from 'node:net';
+import { type Slices, sorted } from '../../infra/slices.ts';
 import { type Address, addressOf, compareIpv6, type Ipv6, isIpv4 } from './address.ts';
 
 export type Network = Range<number> | Range<Ipv6>;
@@ -17,11 +18,21 @@ export class NetworkSet {
   readonly #lasts4: Uint32Array;
   readonly #ranges6: readonly Range<Ipv6>[];
 
-  constructor(networks: readonly Network[]) {
-    const ranges4 = united(networks.filter(isRange4), (a, b) => a - b);
-    this.#firsts4 = Uint32Array.from(ranges4, ({ first }) => first);
-    this.#lasts4 = Uint32Array.from(ranges4, ({ last }) => last);
-    this.#ranges6 = united(networks.filter(isRange6), compareIpv6);
+  private constructor(ranges4: readonly Range<number>[], ranges6: readonly Range<Ipv6>[]) {
+    this.#firsts4 = new Uint32Array(ranges4.length);
+    this.#lasts4 = new Uint32Array(ranges4.length);
+    // Several times faster than `Uint32Array.from` with a function, and this is one slice.
+    for (let i = 0; i < ranges4.length; i++) {
+      this.#firsts4[i] = ranges4[i]!.first;
+      this.#lasts4[i] = ranges4[i]!.last;
+    }
+    this.#ranges6 = ranges6;
+  }
+
+  static *of(networks: readonly Network[]): Slices<NetworkSet> {
+    const ranges4 = yield* united(networks.filter(isRange4), (a, b) => a - b);
+    const ranges6 = yield* united(networks.filter(isRange6), compareIpv6);
+    return new NetworkSet(ranges4, ranges6);
   }
 
   has(address: Address): boolean {
@@ -110,15 +121,19 @@ function isRange6(network: Network): network is Range<Ipv6> {
 }
 
 /** Returns the same addresses as ranges in order that do not overlap. */
-function united<T extends Address>(ranges: readonly Range<T>[], compare: (a: T, b: T) => number): Range<T>[] {
+function* united<T extends Address>(ranges: readonly Range<T>[], compare: (a: T, b: T) => number): Slices<Range<T>[]> {
   const result: { first: T; last: T }[] = [];
-  for (const { first, last } of ranges.toSorted((a, b) => compare(a.first, b.first))) {
+  const inOrder = yield* sorted(ranges, (a, b) => compare(a.first, b.first));
+  for (const [i, { first, last }] of inOrder.entries()) {
+    if (i % rangesInSlice === 0) yield;
     const before = result.at(-1);
     if (before === undefined || compare(first, before.last) > 0) result.push({ first, last });
     else if (compare(last, before.last) > 0) before.last = last;
   }
   return result;
 }
+
+const rangesInSlice = 2_000;
 
 function wholeOf(words: Ipv6): bigint {
   return words.reduce((whole, word) => (whole << 32n) | BigInt(word), 0n);

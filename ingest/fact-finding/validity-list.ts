@@ -13,6 +13,7 @@
 import { isUtf8 } from 'node:buffer';
 import { brokenRule } from '../../infra/broken-rule.ts';
 import { ConfigError } from '../../infra/errors.ts';
+import type { Slices } from '../../infra/slices.ts';
 import { isText, limits } from '../click.ts';
 import { type Network, NetworkSet, networkIn } from './network-set.ts';
 
@@ -25,24 +26,29 @@ export interface ValidityList {
 }
 
 /**
- * What a list may hold. To read 100,000 networks takes about 0.2 s, in which ingest does nothing else. Each text is
- * looked for in every user agent that was not seen lately.
+ * What a list may hold. To read 100,000 networks takes about 0.2 s of CPU, in slices between which ingest takes clicks.
+ * Each text is looked for in every user agent that was not seen lately.
  */
 export const listLimits = { bytes: 16 << 20, networks: 100_000, userAgents: 100, lineLength: 1_024 };
 /** A shorter text would be in nearly every user agent. */
 const fewestCharacters = 3;
 
 /** `name` names the list in errors. @throws ConfigError with the number of the line */
-export function parseValidityList(bytes: Buffer, name: string, holds: 'networks' | 'userAgentsToo'): ValidityList {
+export function* readValidityList(
+  bytes: Buffer,
+  name: string,
+  holds: 'networks' | 'userAgentsToo',
+): Slices<ValidityList> {
   const wrong = (problem: string) => new ConfigError(`${name}: ${problem}`);
   if (bytes.length > listLimits.bytes) throw wrong(`has ${bytes.length} bytes, but may have ${listLimits.bytes}`);
   if (!isUtf8(bytes)) throw wrong('must be UTF-8');
   const written = new Set<string>();
   const networks: Network[] = [];
   const userAgents: string[] = [];
-  const lines = bytes.toString().split('\n');
-  for (const [i, line] of lines.entries()) {
-    const at = `line ${i + 1}`;
+  let number = 0;
+  for (const line of linesOf(bytes.toString())) {
+    if (++number % linesInSlice === 0) yield;
+    const at = `line ${number}`;
     if (line.length > listLimits.lineLength)
       throw wrong(`${at} has ${line.length} characters, but may have ${listLimits.lineLength}`);
     const entry = entryIn(line, holds);
@@ -58,7 +64,18 @@ export function parseValidityList(bytes: Buffer, name: string, holds: 'networks'
         `${at} is one too many: a list may have ${listLimits.networks} networks and ${listLimits.userAgents} user agents`,
       );
   }
-  return { networks: written, addresses: new NetworkSet(networks), userAgents };
+  return { networks: written, addresses: yield* NetworkSet.of(networks), userAgents };
+}
+
+const linesInSlice = 500;
+
+function* linesOf(text: string): Generator<string> {
+  let start = 0;
+  for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
+    yield text.slice(start, end);
+    start = end + 1;
+  }
+  yield text.slice(start);
 }
 
 type Entry = (Network & { readonly text: string }) | { readonly userAgent: string } | { readonly rule: string };

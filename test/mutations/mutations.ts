@@ -1248,13 +1248,43 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/ingest/fact-finding/validity-list.test.ts',
   },
   {
+    name: 'list-read-in-one-slice',
+    bug: 'a list of networks is read without a pause: when it changes, no click is taken for a fifth of a second',
+    file: 'ingest/fact-finding/validity-list.ts',
+    edits: [['const linesInSlice = 500;', 'const linesInSlice = 1_000_000;']],
+    unit: 'test/unit/ingest/fact-finding/validity-list.test.ts',
+  },
+  {
+    name: 'slices-without-turns',
+    bug: 'work in slices does one after another, and nobody has a turn in between',
+    file: 'infra/slices.ts',
+    edits: [['    await othersTurn();\n', '']],
+    unit: 'test/unit/infra/slices.test.ts',
+  },
+  {
+    name: 'sorted-in-one-slice',
+    bug: 'a hundred thousand networks are sorted in one slice',
+    file: 'infra/slices.ts',
+    edits: [['const sliceLength = 1_000;', 'const sliceLength = 1_000_000;']],
+    unit: 'test/unit/infra/slices.test.ts',
+  },
+  {
+    name: 'sorted-runs-not-merged',
+    bug: 'of a list of more than a thousand networks, some addresses are not found: its runs are joined, not merged',
+    file: 'infra/slices.ts',
+    edits: [
+      ['r === right.length || (l < left.length && compare(left[l] as T, right[r] as T) <= 0)', 'l < left.length'],
+    ],
+    unit: 'test/unit/infra/slices.test.ts',
+  },
+  {
     name: 'broken-list-empties',
     bug: 'a file that breaks a rule leaves nothing in force, instead of what was read before',
     file: 'infra/followed-file.ts',
     edits: [
       [
         '    } catch (error) {\n      failures.inc',
-        '    } catch (error) {\n      content = parse(Buffer.alloc(0));\n      failures.inc',
+        '    } catch (error) {\n      content = await parse(Buffer.alloc(0));\n      failures.inc',
       ],
     ],
     unit: 'test/unit/ingest/fact-finding/validity-list.test.ts',

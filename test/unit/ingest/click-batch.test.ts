@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { atOnce } from '../../../infra/slices.ts';
 import { type Click, formatLine } from '../../../ingest/click.ts';
-import { type ClickBatch, createClickParser, type Slices } from '../../../ingest/click-batch.ts';
+import { type ClickBatch, createClickParser } from '../../../ingest/click-batch.ts';
 import { parseClick } from '../../../ingest/click-body.ts';
 import { createClickIdWriter } from '../../../ingest/click-id.ts';
 import { ClickLines } from '../../../ingest/click-lines.ts';
@@ -165,8 +166,8 @@ describe('a body', () => {
         const lines = clicks.flatMap(expected);
         const bad = clicks.flatMap((click, index) => (expected(click).length === 0 ? [index] : []));
         for (const batch of [
-          () => whole(parser.ndjson(Buffer.from(texts.join('\r\n')), posting)),
-          () => whole(parser.json(Buffer.from(` [${texts.join(',')}\n] `), posting)),
+          () => atOnce(parser.ndjson(Buffer.from(texts.join('\r\n')), posting)),
+          () => atOnce(parser.json(Buffer.from(` [${texts.join(',')}\n] `), posting)),
         ]) {
           const { lines: got, rejected } = batch();
           expect(linesOf({ lines: got })).toEqual(lines);
@@ -189,11 +190,11 @@ describe('a body', () => {
         for (const [at, byte] of changes) body[at] = byte;
         const json = parsed(body);
         if (json === undefined) {
-          expect(() => whole(parser.json(body, posting))).toThrow('not JSON');
+          expect(() => atOnce(parser.json(body, posting))).toThrow('not JSON');
           return;
         }
         const clicks = Array.isArray(json) ? json : [json];
-        expect(linesOf(whole(parser.json(body, posting)))).toEqual(clicks.flatMap(expected));
+        expect(linesOf(atOnce(parser.json(body, posting)))).toEqual(clicks.flatMap(expected));
       }),
       { numRuns: 5_000 },
     );
@@ -203,10 +204,10 @@ describe('a body', () => {
     const few = createClickParser(2);
     const [plain, odd] = ['{"ad_id":"a"}', '{"ad_id":"a","x":1}'];
     for (const each of [plain, odd]) {
-      expect(whole(few.ndjson(Buffer.from(`${each}\n\n${each}\n \n`), posting)).lines.count).toBe(2);
-      expect(whole(few.json(Buffer.from(`[${each},${each}]`), posting)).lines.count).toBe(2);
-      expect(() => whole(few.ndjson(Buffer.from(`${each}\n${each}\n${each}`), posting))).toThrow('more than 2 clicks');
-      expect(() => whole(few.json(Buffer.from(`[${each},${each},${each}]`), posting))).toThrow('more than 2 clicks');
+      expect(atOnce(few.ndjson(Buffer.from(`${each}\n\n${each}\n \n`), posting)).lines.count).toBe(2);
+      expect(atOnce(few.json(Buffer.from(`[${each},${each}]`), posting)).lines.count).toBe(2);
+      expect(() => atOnce(few.ndjson(Buffer.from(`${each}\n${each}\n${each}`), posting))).toThrow('more than 2 clicks');
+      expect(() => atOnce(few.json(Buffer.from(`[${each},${each},${each}]`), posting))).toThrow('more than 2 clicks');
     }
   });
 
@@ -216,7 +217,7 @@ describe('a body', () => {
       Buffer.from([0xff]),
       Buffer.from('"}\n{"ad_id":"c"}'),
     ]);
-    const { lines, rejected } = whole(parser.ndjson(body, posting));
+    const { lines, rejected } = atOnce(parser.ndjson(body, posting));
     expect([lines.clickOf(0).adId, lines.clickOf(1).adId, lines.count]).toEqual(['a', 'c', 2]);
     expect(rejected.map(({ index, code }) => [index, code])).toEqual([
       [1, 'invalid_json'],
@@ -224,14 +225,6 @@ describe('a body', () => {
     ]);
   });
 });
-
-/** All slices at once. */
-function whole(slices: Slices<ClickBatch>): ClickBatch {
-  for (;;) {
-    const slice = slices.next();
-    if (slice.done) return slice.value;
-  }
-}
 
 function parsed(body: Buffer): unknown {
   try {

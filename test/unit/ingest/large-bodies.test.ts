@@ -3,6 +3,7 @@
  * of its turns, not in ms: how often, and how much, is parsed.
  */
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { Slices } from '../../../infra/slices.ts';
 import {
   type ClickBatch,
   type ClickParser,
@@ -10,7 +11,6 @@ import {
   maxClickBytes,
   maxClickDepth,
   maxRejectionsTold,
-  type Slices,
 } from '../../../ingest/click-batch.ts';
 
 const receivedAt = Date.parse('2026-03-01T12:00:00Z');

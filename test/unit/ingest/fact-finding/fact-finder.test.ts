@@ -1,10 +1,11 @@
 /** The facts of a click, and what is remembered of user agents. */
 import { describe, expect, it } from 'vitest';
+import { atOnce } from '../../../../infra/slices.ts';
 import { FactFinder, type FactLists, mostRemembered } from '../../../../ingest/fact-finding/fact-finder.ts';
-import { parseValidityList } from '../../../../ingest/fact-finding/validity-list.ts';
+import { readValidityList } from '../../../../ingest/fact-finding/validity-list.ts';
 import { factsText } from '../../../../ingest/validity/facts.ts';
 
-const listOf = (text: string) => parseValidityList(Buffer.from(text), 'LIST', 'userAgentsToo');
+const listOf = (text: string) => atOnce(readValidityList(Buffer.from(text), 'LIST', 'userAgentsToo'));
 const chrome =
   'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36';
 const googlebot = 'Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)';

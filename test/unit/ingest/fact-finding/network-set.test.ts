@@ -3,19 +3,19 @@ import { BlockList, isIPv6 } from 'node:net';
 import fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import { describe, expect, it } from 'vitest';
+import { atOnce } from '../../../../infra/slices.ts';
 import { addressOf, isIpv4 } from '../../../../ingest/fact-finding/address.ts';
 import { NetworkSet, networkIn } from '../../../../ingest/fact-finding/network-set.ts';
 
 const addresses = fc.oneof(fc.ipV4(), fc.ipV6());
 
 function setOf(...texts: readonly string[]): NetworkSet {
-  return new NetworkSet(
-    texts.map(text => {
-      const network = networkIn(text);
-      if ('rule' in network) throw new Error(network.rule);
-      return network;
-    }),
-  );
+  const networks = texts.map(text => {
+    const network = networkIn(text);
+    if ('rule' in network) throw new Error(network.rule);
+    return network;
+  });
+  return atOnce(NetworkSet.of(networks));
 }
 
 /** The library takes ::1.2.3.4 for ::ffff:1.2.3.4. */

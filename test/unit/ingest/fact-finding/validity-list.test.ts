@@ -3,16 +3,17 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { registry } from '../../../../infra/metrics.ts';
+import { atOnce } from '../../../../infra/slices.ts';
 import { FactFinder } from '../../../../ingest/fact-finding/fact-finder.ts';
-import { listLimits, parseValidityList } from '../../../../ingest/fact-finding/validity-list.ts';
+import { listLimits, readValidityList } from '../../../../ingest/fact-finding/validity-list.ts';
 import { openFactLists } from '../../../../ingest/open-fact-lists.ts';
 import { factsText } from '../../../../ingest/validity/facts.ts';
 import { eventually } from '../../../support/wait.ts';
 
 const parse = (text: string, holds: 'networks' | 'userAgentsToo' = 'userAgentsToo') =>
-  parseValidityList(Buffer.from(text), 'LIST=file', holds);
+  atOnce(readValidityList(Buffer.from(text), 'LIST=file', holds));
 
 describe('a list', () => {
   it('has comments, blank lines, spaces and ends of lines of any system', () => {
@@ -42,8 +43,10 @@ describe('a list', () => {
     expect(parse(agents.slice(1).join('\n')).userAgents).toHaveLength(listLimits.userAgents);
     const networks = `${'192.0.2.1\n'.repeat(listLimits.networks)}192.0.2.2`;
     expect(() => parse(networks)).toThrow(`line ${listLimits.networks + 1} is one too many`);
-    expect(() => parseValidityList(Buffer.alloc(listLimits.bytes + 1, '#'), 'L', 'networks')).toThrow('may have');
-    expect(() => parseValidityList(Buffer.from([0x31, 0xff]), 'L', 'networks')).toThrow('must be UTF-8');
+    expect(() => atOnce(readValidityList(Buffer.alloc(listLimits.bytes + 1, '#'), 'L', 'networks'))).toThrow(
+      'may have',
+    );
+    expect(() => atOnce(readValidityList(Buffer.from([0x31, 0xff]), 'L', 'networks'))).toThrow('must be UTF-8');
   });
 });
 
@@ -78,6 +81,34 @@ describe('a file', () => {
     put('198.51.100.0/24\n');
     await eventually('the new list', async () => isDatacentre('198.51.100.1'));
     expect([isDatacentre('192.0.2.1'), await staleness()]).toEqual([false, false]);
+  });
+
+  it('is read a few networks at a time, and until it is read to its end the former one is in force, whole', async () => {
+    const path = put('192.0.2.0/24\n');
+    await using opened = await openFactLists({ ...configured, INGEST_DATACENTRE_FILE: path }, log, 5);
+    const finder = new FactFinder(opened.lists);
+    const inForce = () =>
+      ['192.0.2.1', '10.0.0.1', '10.78.31.1'].map(ip => factsText(finder.factsOf(ip, undefined, undefined))).join();
+    const [former, next] = ['c,,', ',c,c'];
+    expect(inForce()).toBe(former);
+    const networks = Array.from({ length: 20_000 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24\n`);
+    const adding = vi.spyOn(Set.prototype, 'add');
+    const added = () => adding.mock.calls.filter(([text]) => String(text).startsWith('10.')).length;
+    const seen = new Set<string>();
+    let most = 0;
+    put(networks.join(''));
+    const patience = AbortSignal.timeout(60_000);
+    while (inForce() !== next) {
+      patience.throwIfAborted();
+      seen.add(inForce());
+      most = Math.max(most, added());
+      adding.mockClear();
+      await new Promise(resolve => setImmediate(resolve));
+    }
+    adding.mockRestore();
+    expect([...seen]).toEqual([former]);
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThanOrEqual(1_000);
   });
 
   it('that is broken ends the start', async () => {

@@ -2,9 +2,10 @@
 import { createSecretKey } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { atOnce } from '../../../../infra/slices.ts';
 import { createClickParser } from '../../../../ingest/click-batch.ts';
 import { FactFinder } from '../../../../ingest/fact-finding/fact-finder.ts';
-import { parseValidityList } from '../../../../ingest/fact-finding/validity-list.ts';
+import { readValidityList } from '../../../../ingest/fact-finding/validity-list.ts';
 import type { KeptFields } from '../../../../ingest/kept-click.ts';
 import { createPersonalData, hashedIp, hashedUserId } from '../../../../ingest/privacy/personal-data.ts';
 
@@ -62,7 +63,7 @@ describe.each([
     'gets its facts by its address and user agent before these are kept as %s and none',
     ip => {
       const personal = createPersonalData({ ip, userId: 'plain', userAgent: 'none', salt: 'fixed', key });
-      const list = parseValidityList(Buffer.from('203.0.113.7'), 'LIST', 'networks');
+      const list = atOnce(readValidityList(Buffer.from('203.0.113.7'), 'LIST', 'networks'));
       const finder = new FactFinder({ datacentre: () => list });
       const posted = written(click.replace('}', ',"user_agent":"curl/8.5.0"}'));
       const [line] = linesOf(posted, { personal, finder });
