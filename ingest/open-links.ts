@@ -2,11 +2,12 @@
 import { lockDataDir } from '../infra/embedded/instance-lock.ts';
 import { type FollowedFile, followFile } from '../infra/followed-file.ts';
 import type { Logger } from '../infra/log.ts';
+import { inTurns } from '../infra/slices.ts';
 import type { Click } from './click.ts';
 import { ClickLines } from './click-lines.ts';
 import type { ClickLog } from './click-log.ts';
 import type { IngestConfig } from './config.ts';
-import { type LinkKeys, noLinkKeys, parseLinkKeys } from './links/link-keys.ts';
+import { type LinkKeys, noLinkKeys, readLinkKeys } from './links/link-keys.ts';
 import { openSpool, type Spool } from './spool/spool.ts';
 import { openSpoolDisk } from './spool/spool-disk.ts';
 
@@ -20,13 +21,15 @@ export interface LinksDeps {
   /** Must be disposed of after this. */
   readonly clickLog: Pick<ClickLog, 'append'>;
   readonly log: Logger;
+  /** Left out: as followed-file.ts has it. */
+  readonly lookEveryMs?: number;
 }
 
 /** @throws ConfigError */
-export async function openLinks({ config, clickLog, log }: LinksDeps): Promise<Links> {
+export async function openLinks({ config, clickLog, log, lookEveryMs }: LinksDeps): Promise<Links> {
   await using opening = new AsyncDisposableStack();
   const path = config.INGEST_LINK_KEYS_FILE;
-  const keys = path === '' ? undefined : opening.use(await followLinkKeys(path, log));
+  const keys = path === '' ? undefined : opening.use(await followLinkKeys(path, log, lookEveryMs));
   const spool = await spoolOf({ config, clickLog, log }, opening);
   const opened = opening.move();
   return {
@@ -37,10 +40,11 @@ export async function openLinks({ config, clickLog, log }: LinksDeps): Promise<L
 }
 
 /** @throws ConfigError */
-function followLinkKeys(path: string, log: Logger): Promise<FollowedFile<LinkKeys>> {
+function followLinkKeys(path: string, log: Logger, lookEveryMs?: number): Promise<FollowedFile<LinkKeys>> {
   const setting = 'INGEST_LINK_KEYS_FILE';
   return followFile({
-    ...{ path, setting, log, parse: bytes => parseLinkKeys(bytes.toString(), `${setting}=${path}`) },
+    ...{ path, setting, log, parse: bytes => inTurns(readLinkKeys(bytes, `${setting}=${path}`)) },
+    ...(lookEveryMs !== undefined && { lookEveryMs }),
     about: ({ keys, destinations }) => ({ keys: [...keys.keys()], ads: destinations.size }),
   });
 }

@@ -3,9 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { brokenRule } from '../../infra/broken-rule.ts';
 import { ConfigError, messageOf } from '../../infra/errors.ts';
+import { atOnce } from '../../infra/slices.ts';
 import { createClickIdMint } from '../click-id.ts';
 import { checkLink } from './link-check.ts';
-import { type LinkKey, type LinkKeys, parseLinkKeys } from './link-keys.ts';
+import { type LinkKey, type LinkKeys, readLinkKeys } from './link-keys.ts';
 import { linkOf } from './link-text.ts';
 
 interface Given {
@@ -98,13 +99,13 @@ function printed(link: MadeLink, { json }: Given): string {
 }
 
 async function keysIn(path: string): Promise<LinkKeys> {
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = await readFile(path, 'utf8');
+    bytes = await readFile(path);
   } catch (error) {
     throw new ConfigError(`--keys ${path}: cannot be read (${messageOf(error)})`, { cause: error });
   }
-  return parseLinkKeys(text, `--keys ${path}`);
+  return atOnce(readLinkKeys(bytes, `--keys ${path}`));
 }
 
 /** @throws ConfigError */

@@ -8,13 +8,15 @@
  * refused: a limit with a wrong name would be no limit.
  */
 import type { KeyObject } from 'node:crypto';
-import { type Static, Type } from 'typebox';
+import { type Static, type TSchema, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { brokenRule, ruleOf } from '../../infra/broken-rule.ts';
 import { ConfigError } from '../../infra/errors.ts';
 import { regionPattern } from '../../infra/keys/region.ts';
+import type { Slices } from '../../infra/slices.ts';
 import { adIdPattern, parseTime } from '../click.ts';
 import { destinationRule, isDestination } from './destination.ts';
+import { readMembers } from './json-members.ts';
 import { secretOf } from './link-text.ts';
 
 export interface LinkKey {
@@ -38,7 +40,11 @@ export interface LinkKeys {
 /** Of a process without a key file. */
 export const noLinkKeys: LinkKeys = { keys: new Map(), destinations: new Map() };
 
+/** Whoever has more destinations has other means than a file: each process holds all of them. */
+export const mostKeyFileBytes = 64 << 20;
+
 const closed = { additionalProperties: false };
+const Destinations = Type.Record(Type.String(), Type.Array(Type.String(), { minItems: 1, maxItems: 100 }));
 const KeyFile = Type.Object(
   {
     keys: Type.Array(
@@ -55,15 +61,41 @@ const KeyFile = Type.Object(
       ),
       { minItems: 1, maxItems: 1_000 },
     ),
-    destinations: Type.Optional(Type.Record(Type.String(), Type.Array(Type.String(), { minItems: 1, maxItems: 100 }))),
+    destinations: Type.Optional(Destinations),
   },
   closed,
 );
 type KeyFile = Static<typeof KeyFile>;
 
-/** `name` is what errors call the file. @throws ConfigError */
-export function parseLinkKeys(text: string, name: string): LinkKeys {
-  const file = fileIn(text, name);
+/**
+ * Destinations are read in slices, because a file may have those of a hundred thousand ads. `name` is what errors call the
+ * file. @throws ConfigError
+ */
+export function* readLinkKeys(bytes: Buffer, name: string): Slices<LinkKeys> {
+  if (bytes.length > mostKeyFileBytes)
+    throw new ConfigError(`${name}: has ${bytes.length} bytes, but may have ${mostKeyFileBytes}`);
+  const members = new Map<string, unknown>();
+  const destinations = new Map<string, readonly string[]>();
+  const reading = readMembers(bytes, {
+    member: (member, value) => members.set(member, value),
+    large: 'destinations',
+    largeBegins() {
+      destinations.clear();
+      members.delete('destinations');
+    },
+    largeMember: (adId, urls) => destinations.set(adId, destinationsOf(adId, urls, name)),
+  });
+  yield* asJson(reading, name);
+  const file = Object.fromEntries(members);
+  assertFits(KeyFile, file, name);
+  // Written in a way in which it was not read by itself. It is the later one then.
+  if (file.destinations !== undefined) destinations.clear();
+  for (const [adId, urls] of Object.entries(file.destinations ?? {}))
+    destinations.set(adId, destinationsOf(adId, urls, name));
+  return { keys: keysOf(file, name), destinations };
+}
+
+function keysOf(file: KeyFile, name: string): Map<string, LinkKey> {
   const keys = new Map<string, LinkKey>();
   for (const [i, key] of file.keys.entries()) {
     const at = `${name}: keys[${i}]`;
@@ -77,29 +109,39 @@ export function parseLinkKeys(text: string, name: string): LinkKeys {
       region: key.region,
     });
   }
-  const destinations = new Map(Object.entries(file.destinations ?? {}));
-  for (const [adId, urls] of destinations) {
-    if (!adIdPattern.test(adId))
-      throw new ConfigError(
-        brokenRule(`${name}: destinations: an ad`, adId, 'must be 1 to 128 of A-Z a-z 0-9 . _ : -'),
-      );
-    const wrong = urls.find(url => !isDestination(url));
-    if (wrong !== undefined) throw new ConfigError(brokenRule(`${name}: destinations.${adId}`, wrong, destinationRule));
-  }
-  return { keys, destinations };
+  return keys;
 }
 
-function fileIn(text: string, name: string): KeyFile {
-  let json: unknown;
+function destinationsOf(adId: string, urls: unknown, name: string): readonly string[] {
+  assertFits(Destinations, { [adId]: urls }, name, 'destinations.');
+  const texts = urls as readonly string[];
+  if (!adIdPattern.test(adId))
+    throw new ConfigError(brokenRule(`${name}: destinations: an ad`, adId, 'must be 1 to 128 of A-Z a-z 0-9 . _ : -'));
+  const wrong = texts.find(url => !isDestination(url));
+  if (wrong !== undefined) throw new ConfigError(brokenRule(`${name}: destinations.${adId}`, wrong, destinationRule));
+  return texts;
+}
+
+function* asJson(reading: Slices<void>, name: string): Slices<void> {
   try {
-    json = JSON.parse(text);
-  } catch {
+    yield* reading;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
     // The parser's own message shows a part of the text, in which secrets are.
     throw new ConfigError(`${name}: must be JSON`);
   }
-  const [first] = Value.Errors(KeyFile, json);
-  if (first === undefined) return json as KeyFile;
-  const place = first.instancePath.slice(1).replaceAll('/', '.') || 'the whole';
+}
+
+function assertFits<T extends TSchema>(
+  schema: T,
+  value: unknown,
+  name: string,
+  above = '',
+): asserts value is Static<T> {
+  if (Value.Check(schema, value)) return;
+  const [first] = Value.Errors(schema, value);
+  if (first === undefined) return;
+  const place = above + first.instancePath.slice(1).replaceAll('/', '.') || 'the whole';
   const secretRule = 'must be 43 to 128 of A-Z a-z 0-9 _ -, as 32 random bytes in base64url are';
   throw new ConfigError(`${name}: ${place} ${place.endsWith('.secret') ? secretRule : ruleOf(first)}`);
 }

@@ -1255,6 +1255,29 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/ingest/fact-finding/validity-list.test.ts',
   },
   {
+    name: 'link-destinations-in-one-slice',
+    bug: 'the destinations of all ads are read without a pause: when the key file changes, no link is answered for half a second',
+    file: 'ingest/links/json-members.ts',
+    edits: [['const bytesInSlice = 32 << 10;', 'const bytesInSlice = 1 << 30;']],
+    unit: 'test/unit/ingest/open-links.test.ts',
+  },
+  {
+    name: 'link-destinations-parsed-whole',
+    bug: 'the destinations of all ads are parsed as one member',
+    file: 'ingest/links/json-members.ts',
+    edits: [['if (!isIt || json[at] !== openingBrace)', 'if (!isIt || json[at] === openingBrace)']],
+    unit: 'test/unit/ingest/links/json-members.test.ts',
+  },
+  {
+    name: 'link-keys-behind-the-end',
+    bug: 'half of another file behind the key file is not noticed: what it says is not in force, and nobody is told',
+    file: 'ingest/links/json-members.ts',
+    edits: [
+      ["  if (behindSpace(json, end) < json.length) throw new SyntaxError('something follows the object');\n", ''],
+    ],
+    unit: 'test/unit/ingest/links/json-members.test.ts',
+  },
+  {
     name: 'slices-without-turns',
     bug: 'work in slices does one after another, and nobody has a turn in between',
     file: 'infra/slices.ts',

@@ -1,9 +1,9 @@
 /** What click links need, as the settings say, on a real disk. */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { loadConfig } from '../../../infra/config.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import type { Click } from '../../../ingest/click.ts';
@@ -53,6 +53,42 @@ it('do not share the directory with another process, and give it back', async ()
   }
   await using again = await open(env, away);
   expect(again.spool).toBeDefined();
+});
+
+it('are exchanged as a whole, and a large file is read a few destinations at a time', async () => {
+  const path = join(directory, 'keys.json');
+  const put = (id: string, ads: number) => {
+    const destinations = Object.fromEntries(
+      Array.from({ length: ads }, (_, i) => [`ad-${i}`, [`https://${id}.example/`]]),
+    );
+    writeFileSync(`${path}.new`, JSON.stringify({ keys: [{ id, secret: 'a'.repeat(43) }], destinations }));
+    renameSync(`${path}.new`, path);
+  };
+  put('one', 1);
+  await using links = await openLinks({
+    ...{ config: loadConfig(IngestConfig, { INGEST_LINK_KEYS_FILE: path }), clickLog: { append: away } },
+    ...{ log: pino({ level: 'silent' }), lookEveryMs: 5 },
+  });
+  const inForce = () => {
+    const { keys, destinations } = links.linkKeys();
+    return [...keys.keys(), destinations.size, destinations.get('ad-0')?.[0]].join(' ');
+  };
+  const parse = vi.spyOn(JSON, 'parse');
+  const seen = new Set<string>();
+  let most = 0;
+  put('two', 20_000);
+  const patience = AbortSignal.timeout(60_000);
+  while (!inForce().startsWith('two')) {
+    patience.throwIfAborted();
+    seen.add(inForce());
+    most = Math.max(most, parse.mock.calls.length);
+    parse.mockClear();
+    await new Promise(resolve => setImmediate(resolve));
+  }
+  parse.mockRestore();
+  expect([...seen, inForce()]).toEqual(['one 1 https://one.example/', 'two 20000 https://two.example/']);
+  expect(most).toBeGreaterThan(0);
+  expect(most).toBeLessThanOrEqual(2_500);
 });
 
 it('end the start where a file or directory cannot be used, and leave nothing locked', async () => {

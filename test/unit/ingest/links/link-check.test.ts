@@ -1,8 +1,9 @@
 /** What of a click link is taken, and that nothing of it can be altered. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { atOnce } from '../../../../infra/slices.ts';
 import { checkLink, type LinkQuery } from '../../../../ingest/links/link-check.ts';
-import { type LinkKeys, parseLinkKeys } from '../../../../ingest/links/link-keys.ts';
+import { type LinkKeys, mostKeyFileBytes, readLinkKeys } from '../../../../ingest/links/link-keys.ts';
 import { type LinkText, linkOf, secretOf } from '../../../../ingest/links/link-text.ts';
 
 const now = Date.parse('2026-03-01T12:00:00Z');
@@ -10,7 +11,7 @@ const nowS = now / 1_000;
 const secrets = { one: 'a'.repeat(43), two: 'b'.repeat(43) };
 const shop = 'https://shop.example/shoes?size=42';
 const keysOf = (keys: readonly object[], destinations: object = {}): LinkKeys =>
-  parseLinkKeys(JSON.stringify({ keys, destinations }), 'keys.json');
+  atOnce(readLinkKeys(Buffer.from(JSON.stringify({ keys, destinations })), 'keys.json'));
 const both = keysOf([
   { id: 'one', secret: secrets.one },
   // The same secret under another id: only the text can tell them apart.
@@ -221,9 +222,16 @@ describe('the key file', () => {
     ['no ad', { keys: [{ id: 'a', secret }], destinations: { 'b c': ['https://x.example/'] } }, 'destinations'],
   ])('with %s is refused, with the place and without any secret', (_what, content, message) => {
     const text = typeof content === 'string' ? content : JSON.stringify(content);
-    const parse = () => parseLinkKeys(text, 'links.json');
+    const parse = () => atOnce(readLinkKeys(Buffer.from(text), 'links.json'));
     expect(parse).toThrow(`links.json: `);
     expect(parse).toThrow(message);
     expect(parse).not.toThrow(secret.slice(0, 10));
+  });
+
+  it('has a limit', () => {
+    const tooLong = Buffer.alloc(mostKeyFileBytes + 1, ' ');
+    expect(() => atOnce(readLinkKeys(tooLong, 'links.json'))).toThrow(
+      /^links\.json: has 67108865 bytes, but may have 67108864/,
+    );
   });
 });

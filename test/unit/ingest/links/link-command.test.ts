@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { atOnce } from '../../../../infra/slices.ts';
 import { linkCommand } from '../../../../ingest/links/command.ts';
 import { checkLink } from '../../../../ingest/links/link-check.ts';
-import { parseLinkKeys } from '../../../../ingest/links/link-keys.ts';
+import { readLinkKeys } from '../../../../ingest/links/link-keys.ts';
 
 const file = {
   keys: [
@@ -43,7 +44,12 @@ async function run(...given: string[]): Promise<string[]> {
 function taken(link: string) {
   const { pathname, searchParams } = new URL(link);
   const query = Object.fromEntries(searchParams);
-  const verdict = checkLink(parseLinkKeys(JSON.stringify(file), 'f'), pathname.slice(3), query, Date.now());
+  const verdict = checkLink(
+    atOnce(readLinkKeys(Buffer.from(JSON.stringify(file)), 'f')),
+    pathname.slice(3),
+    query,
+    Date.now(),
+  );
   return { ...verdict, key: query['k'] };
 }
 

@@ -5,10 +5,11 @@ import { loadConfig } from '../../../../infra/config.ts';
 import { Retryable } from '../../../../infra/errors.ts';
 import type { Http } from '../../../../infra/http.ts';
 import { registry } from '../../../../infra/metrics.ts';
+import { atOnce } from '../../../../infra/slices.ts';
 import { buildIngestApp, type IngestDeps } from '../../../../ingest/app.ts';
 import type { Click } from '../../../../ingest/click.ts';
 import { IngestConfig } from '../../../../ingest/config.ts';
-import { parseLinkKeys } from '../../../../ingest/links/link-keys.ts';
+import { readLinkKeys } from '../../../../ingest/links/link-keys.ts';
 import { type LinkText, linkOf, secretOf } from '../../../../ingest/links/link-text.ts';
 import { RecordReader } from '../../../../ingest/record-reader.ts';
 import { maxRecords } from '../../../../ingest/refused-records.ts';
@@ -17,14 +18,16 @@ import { click, clicksOf, ndjson } from '../../../support/clicks.ts';
 const now = Date.parse('2026-03-01T12:00:00Z');
 const secret = 'a'.repeat(43);
 const shop = 'https://shop.example/shoes';
-const keys = parseLinkKeys(JSON.stringify({ keys: [{ id: 'k', secret }] }), 'keys.json');
+const keys = atOnce(readLinkKeys(Buffer.from(JSON.stringify({ keys: [{ id: 'k', secret }] })), 'keys.json'));
 let http: Http | undefined;
 
 afterEach(async () => {
   await http?.close();
 });
 
-const keysOfUs = parseLinkKeys(JSON.stringify({ keys: [{ id: 'k', secret, region: 'us' }] }), 'keys.json');
+const keysOfUs = atOnce(
+  readLinkKeys(Buffer.from(JSON.stringify({ keys: [{ id: 'k', secret, region: 'us' }] })), 'keys.json'),
+);
 
 const link = (given: Partial<LinkText> = {}) =>
   linkOf(secretOf(secret), {
