@@ -18,6 +18,7 @@ import { type QuotaShares, wholeQuotas } from '../infra/quotas/quota-shares.ts';
 import { routeBrowserClicks } from './browser/browser-routes.ts';
 import type { ClickLog } from './click-log.ts';
 import { type IngestConfig, trustedProxiesOf } from './config.ts';
+import type { ClickTime } from './hot-ads/receipt-clock.ts';
 import type { KeptFields } from './kept-click.ts';
 import { createKeyLimits, type KeyLimits } from './key-limits.ts';
 import { linkAddressOf } from './links/link-address.ts';
@@ -50,8 +51,10 @@ export interface IngestDeps {
   readonly partitionsAgree?: () => void;
   /** What is kept of fields that say who a person is. Left out: all of them. */
   readonly kept?: KeptFields;
-  /** Epoch ms: the time of receipt. */
+  /** Epoch ms. */
   readonly now?: () => number;
+  /** The time of receipt of clicks. Left out: `now`, without a doubt. */
+  readonly clickTime?: ClickTime;
   readonly life?: Life;
   /** Left out: it speaks HTTP. */
   readonly tls?: HttpOptions['tls'];
@@ -59,7 +62,7 @@ export interface IngestDeps {
 
 export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
   const { config, clickLog, keys = unreadKeys, linkKeys = () => noLinkKeys, now = Date.now } = deps;
-  const { spool, log } = deps;
+  const { spool, log, clickTime = { now, doubt: () => undefined } } = deps;
   const clients = createClients({ proxies: trustedProxiesOf(config) });
   const rateLimit = createRateLimit({
     perMinute: config.INGEST_RATE_LIMIT_PER_MINUTE,
@@ -71,11 +74,19 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
   const keyLimits = createKeyLimits({ config, clients, shares: deps.quotaShares ?? wholeQuotas, log });
   const http = await openServer(deps, { clients, rateLimit, keys: keyGate, keyLimits });
   takeBytes(http, config, clients);
-  routePostedClicks(http, { ...deps, now, clients, rateLimit, keyLimits });
+  routePostedClicks(http, { ...deps, clickTime, clients, rateLimit, keyLimits });
   const safeLanding = config.INGEST_LINK_SAFE_LANDING;
   const keep = createKeepClick({ clickLog, spool, ...(deps.kept && { kept: deps.kept }) });
-  routeLinks(http, { clients, clickLog, keep, log, keys: linkKeys, region, safeLanding, now });
-  routeBrowserClicks(http, { clients, rateLimit, takeFurther: keyLimits.takeFurther, clickLog, keep, log, now });
+  routeLinks(http, { clients, clickLog, keep, log, keys: linkKeys, region, safeLanding, now, clickTime });
+  routeBrowserClicks(http, {
+    clients,
+    rateLimit,
+    takeFurther: keyLimits.takeFurther,
+    clickLog,
+    keep,
+    log,
+    now: () => clickTime.now(),
+  });
   return http;
 }
 

@@ -85,6 +85,7 @@ await runProcess(log, async (stop, life) => {
     linkKeys: links.linkKeys,
     spool: links.spool,
     kept: keptFields.kept,
+    clickTime: hotAds.time,
     rulesKnown: hotAds.check,
     partitionsAgree: hotAds.checkPartitions,
   });

@@ -19,6 +19,7 @@ import { createClickJudge } from './click-judge.ts';
 import type { ClickLog } from './click-log.ts';
 import { maxFieldsTold, maxNameLength } from './click-notes.ts';
 import type { IngestConfig } from './config.ts';
+import type { ClickTime } from './hot-ads/receipt-clock.ts';
 import type { KeptFields } from './kept-click.ts';
 import type { KeyLimits } from './key-limits.ts';
 import { postClicksSchema } from './post-clicks-schema.ts';
@@ -32,12 +33,11 @@ export interface PostedClicksDeps {
   readonly keyLimits: KeyLimits;
   /** What is kept of fields that say who a person is. Left out: all of them. */
   readonly kept?: KeptFields;
-  /** Epoch ms: the time of receipt. */
-  readonly now: () => number;
+  readonly clickTime: ClickTime;
 }
 
 export function routePostedClicks(http: Http, deps: PostedClicksDeps): void {
-  const { config, clickLog, clients, rateLimit, keyLimits, kept = {}, now } = deps;
+  const { config, clickLog, clients, rateLimit, keyLimits, kept = {}, clickTime } = deps;
   const { judge } = createClickJudge({
     maxItems: config.INGEST_MAX_ITEMS,
     maxWaitingBytes: config.INGEST_MAX_BUFFER_BYTES,
@@ -72,12 +72,13 @@ export function routePostedClicks(http: Http, deps: PostedClicksDeps): void {
       keyLimits.holdUnannounced(request, reply, bytes);
       rateLimit.charge(client, costKib - 1);
       const { isStrict, unknown } = askedOf(request.query);
-      const posting = { receivedAt: now(), isStrict, adIdPrefixes: writableWith(request.apiKey) };
+      const posting = { receivedAt: clickTime.now(), isStrict, adIdPrefixes: writableWith(request.apiKey) };
       const { taken } = await judge(client, request.body, format, posting, batch => {
         rateLimit.charge(client, Math.max(batch.lines.count + batch.rejectedTotal - costKib, 0));
         keyLimits.takeFurther(request.apiKey, batch.lines.count + batch.rejectedTotal - 1);
         // While the clicks wait for Kafka, their lines count as buffered. The body must not stay in memory in addition.
         request.body = undefined;
+        requireTime(clickTime, batch);
         return accept({ clickLog, waiting, client, trace, unknown }, batch);
       });
       const answer = await taken;
@@ -87,6 +88,15 @@ export function routePostedClicks(http: Http, deps: PostedClicksDeps): void {
     },
   });
   refuseOtherMethods(http, '/v1/clicks', ['POST']);
+}
+
+/** What is refused for its time may be right while nobody knows the time, so nothing is refused for good. @throws Problem */
+function requireTime(clickTime: ClickTime, { rejected, rejectedTotal, lines }: ClickBatch): void {
+  if (rejectedTotal === 0 || !rejected.some(({ code }) => code === 'too_old' || code === 'too_far_ahead')) return;
+  const doubt = clickTime.doubt();
+  if (doubt === undefined) return;
+  outcomes.inc({ outcome: 'unavailable' }, lines.count + rejectedTotal);
+  throw unavailable(new Retryable(doubt));
 }
 
 interface Accepting {

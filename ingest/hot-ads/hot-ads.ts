@@ -27,6 +27,7 @@ import { createClickIdMint } from '../click-id.ts';
 import type { SplitSettings } from './announcements.ts';
 import { createHotAdLook, type HotAdLook, slotMs } from './hot-ad-look.ts';
 import { type PartitionWatch, watchPartitions } from './partition-watch.ts';
+import { type ClickTime, ReceiptClock } from './receipt-clock.ts';
 import { type HotAdTerms, partitionsRecord, type RoutedClick, tickRecord } from './rule.ts';
 import { RuleBook } from './rule-book.ts';
 import { followRules } from './rule-reader.ts';
@@ -47,6 +48,8 @@ export interface HotAds extends AsyncDisposable {
    * minute are not known yet
    */
   partitionFor(click: RoutedClick, client: string): number;
+  /** The time of receipt of clicks. */
+  readonly time: ClickTime;
   /** Throws unless every click that ingest may accept can be routed. */
   check(): void;
   /** Throws unless the topics have the recorded number of partitions. */
@@ -61,7 +64,7 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
   const { kafka, names, log, split, timeoutMs, terms } = deps;
   const closing = new AbortController();
   const rules = readRules(deps);
-  const { book, watch } = rules;
+  const { book, watch, time } = rules;
   const mint = createClickIdMint();
   const newId = () => mint(Date.now());
   const look = createHotAdLook({ book, split, terms, log, newId });
@@ -81,14 +84,15 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
       if (watch.difference !== undefined) throw new Retryable(watch.difference);
       return book.partitionFor(click);
     },
+    time,
     checkPartitions: () => checkAgreement(watch),
     check() {
       const noticeMs = terms.noticeMs - terms.brokerSkewMs - 2 * tickIntervalMs;
-      const refusal = book.refusal(Date.now() + Math.min(limits.maxAheadMs, noticeMs));
+      const refusal = book.refusal(time.now() + Math.min(limits.maxAheadMs, noticeMs));
       if (refusal) throw refusal;
     },
     async ready(stop) {
-      while (!stop.aborted && (book.refusal(Date.now()) || !watch.isJudged)) {
+      while (!stop.aborted && (book.refusal(time.now()) || !watch.isJudged)) {
         await pause(50, stop);
       }
     },
@@ -105,6 +109,7 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
 interface Rules extends AsyncDisposable {
   readonly book: RuleBook;
   readonly watch: PartitionWatch;
+  readonly time: ClickTime;
   /** When something was read last, on the monotonic clock. */
   readonly readAtMs: number;
   /** Resolves when everything was read that was in the log when this process began, or when `stop` has fired. */
@@ -113,6 +118,7 @@ interface Rules extends AsyncDisposable {
 
 function readRules({ kafka, names, log, terms }: HotAdsDeps): Rules {
   const book = new RuleBook(terms);
+  const time = new ReceiptClock();
   let readAtMs = Number.NEGATIVE_INFINITY;
   const watch = watchPartitions({
     ...{ kafka, names, log },
@@ -124,7 +130,8 @@ function readRules({ kafka, names, log, terms }: HotAdsDeps): Rules {
     onRead() {
       readAtMs = performance.now();
       watch.compare();
-      knownAhead.set((book.knownUntil - Date.now()) / 1_000);
+      if (reader.isCaughtUp) time.heard(book.newestAppendedAt);
+      knownAhead.set((book.knownUntil - time.now()) / 1_000);
       splitAds.set(new Set(book.rules.filter(rule => rule.until > book.lastAppendedAt).map(rule => rule.adId)).size);
     },
     onCaughtUp: () => watch.compare(),
@@ -132,6 +139,7 @@ function readRules({ kafka, names, log, terms }: HotAdsDeps): Rules {
   return {
     book,
     watch,
+    time,
     get readAtMs() {
       return readAtMs;
     },

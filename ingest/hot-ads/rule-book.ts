@@ -42,6 +42,8 @@ export interface ReadRules {
 const mostRules = 20_000;
 /** The same of growths. */
 const mostPartitionRules = 1_000;
+/** By far more than a broker's clock is put back between two records, which come every few seconds. */
+const expiryReserveMs = 3_600_000;
 
 export class RuleBook {
   readonly #terms: HotAdTerms;
@@ -56,6 +58,7 @@ export class RuleBook {
   #knownUntil = Number.NEGATIVE_INFINITY;
   #rulesKnownUntil = Number.NEGATIVE_INFINITY;
   #lastAppendedAt = Number.NEGATIVE_INFINITY;
+  #newestAppendedAt = Number.NEGATIVE_INFINITY;
   #corrupt: Corrupt | undefined;
   readonly #isSplit = (adId: string, clickedAt: number) => this.isSplit(adId, clickedAt);
 
@@ -76,6 +79,11 @@ export class RuleBook {
   /** The latest append time that was read. The broker's clock has passed it. */
   get lastAppendedAt(): number {
     return this.#lastAppendedAt;
+  }
+
+  /** The append time of the newest record, which is before the latest one where the broker's clock was put back. */
+  get newestAppendedAt(): number {
+    return this.#newestAppendedAt;
   }
 
   /** Whether the log contradicts the contract. */
@@ -175,9 +183,14 @@ export class RuleBook {
     return routeOf(click, this.#partitionsAt(click.clickedAt), this.#isSplit);
   }
 
-  /** Returns rules that no click can need any more, by the time of the log. */
+  /**
+   * Returns rules that no click can need any more, by the time of the log. A record that gives one up too early stops every
+   * process for good, and the broker's clock may be put back before that record is appended. So this goes by the newest
+   * record, which need not have the latest time, and not before an hour more has passed.
+   */
   expired(): HotAdRule[] {
-    return [...this.rules, ...this.#tooLate.values()].filter(rule => this.#isExpired(rule, this.#lastAppendedAt));
+    const at = this.#newestAppendedAt - expiryReserveMs;
+    return [...this.rules, ...this.#tooLate.values()].filter(rule => this.#isExpired(rule, at));
   }
 
   #read({ fetchedOffset, nextOffset, records }: ReadRecords): ReadRules {
@@ -227,6 +240,7 @@ export class RuleBook {
       }
       this.#remove(rule);
     }
+    this.#newestAppendedAt = timestamp;
     this.#lastAppendedAt = Math.max(this.#lastAppendedAt, timestamp);
     this.#knownUntil = this.#lastAppendedAt + this.#terms.noticeMs - this.#terms.brokerSkewMs;
     this.#rulesKnownUntil = this.#knownUntil;

@@ -2,6 +2,7 @@
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import { followLog, type LogFollower } from '../../infra/kafka/follow-log.ts';
 import type { Logger } from '../../infra/log.ts';
+import { gauge } from '../../infra/metrics.ts';
 import type { Names } from '../../infra/topics.ts';
 import { createClickIdMint } from '../click-id.ts';
 import type { RuleBook } from './rule-book.ts';
@@ -18,7 +19,7 @@ export interface RuleReaderDeps {
 }
 
 export function followRules({ kafka, names, book, log, onRead, onCaughtUp }: RuleReaderDeps): LogFollower {
-  return followLog({
+  const follower = followLog({
     kafka,
     group: names.hotAdsGroup(createClickIdMint()(Date.now())),
     topic: names.topic('hot-ads'),
@@ -39,7 +40,15 @@ export function followRules({ kafka, names, book, log, onRead, onCaughtUp }: Rul
         if (holds || from === null) log.info({ version, from }, 'rules of invalid traffic: announced');
         else log.warn({ version, from }, 'rules of invalid traffic: announced too late, so no minute takes them');
       }
+      // The newest record has come just now, because one is appended every few seconds.
+      if (follower.isCaughtUp) clockAhead.set((Date.now() - book.newestAppendedAt) / 1_000);
       onRead();
     },
   });
+  return follower;
 }
+
+const clockAhead = gauge(
+  'clock_ahead_of_broker_seconds',
+  'How far the clock of this process is ahead of that of the broker, when it read a record that was just appended to topic hot-ads; negative: behind',
+);

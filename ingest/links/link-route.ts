@@ -21,6 +21,7 @@ import { browserFieldsOf } from '../browser-fields.ts';
 import { createClickIdMint } from '../click-id.ts';
 import type { ClickLog } from '../click-log.ts';
 import { unknownCountry } from '../country.ts';
+import type { ClickTime } from '../hot-ads/receipt-clock.ts';
 import { type KeepClick, keepOutcomes } from '../spool/keep-click.ts';
 import { checkLink, type LinkQuery } from './link-check.ts';
 import type { LinkKeys } from './link-keys.ts';
@@ -38,13 +39,15 @@ export interface LinkRouteDeps {
   readonly safeLanding: string;
   /** Epoch ms. */
   readonly now: () => number;
+  /** The time of receipt. Where it differs from `now`, a link is good that is good at one of them. */
+  readonly clickTime: Pick<ClickTime, 'now'>;
 }
 
 /** When a browser loads the link again that could not be kept. */
 const tryAgainS = 2;
 
 export function routeLinks(http: Http, deps: LinkRouteDeps): void {
-  const { keep, clients, keys, region, safeLanding, now } = deps;
+  const { keep, clients, keys, region, safeLanding, now, clickTime } = deps;
   const refusals = createRefusedLinks(deps.clickLog, deps.log);
   const mint = createClickIdMint();
   http.get('/c/:ad_id', {
@@ -56,14 +59,15 @@ export function routeLinks(http: Http, deps: LinkRouteDeps): void {
     handler: async (request, reply) => {
       const { ad_id: adId } = request.params as { ad_id: string };
       const query = request.query as LinkQuery;
-      const at = now();
+      const at = clickTime.now();
       const { network } = clients.of(request.raw);
       reply.header('cache-control', 'no-store');
       // The destination sees from which site its visitor comes, and not from which page.
       reply.header('referrer-policy', 'strict-origin');
       const linkKeys = keys();
       if (linkKeys.keys.size === 0) throw noLink();
-      const verdict = checkLink(linkKeys, adId, query, at);
+      const byReceipt = checkLink(linkKeys, adId, query, at);
+      const verdict = byReceipt.ok ? byReceipt : checkLink(linkKeys, adId, query, now());
       if (!verdict.ok) {
         refusals.add({ reason: verdict.reason, detail: verdict.detail, adId, query, network, at });
         if (safeLanding === '') throw noLink();

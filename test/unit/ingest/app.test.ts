@@ -74,6 +74,45 @@ describe('the log', () => {
   });
 });
 
+describe('while the clock of the process differs from that of the broker', () => {
+  const minute = 60_000;
+  const brokerNow = now + 10 * minute;
+  const clickTime = {
+    now: () => brokerNow,
+    doubt: () => 'the clock of this process is 600 s behind that of the broker',
+  };
+  const clickAt = (clicked_at?: number) =>
+    JSON.stringify({ ad_id: 'a', ...(clicked_at && { event_id: 'e', clicked_at }) });
+
+  it('a click is dated and judged by the time of the broker', async () => {
+    const { post, appended } = await setUp({}, { clickTime });
+    expect((await post(clickAt())).status).toBe(202);
+    expect((await post(clickAt(brokerNow + 4 * minute))).status).toBe(202);
+    expect(appended.map(({ clickedAt, receivedAt }) => [clickedAt, receivedAt])).toEqual([
+      [brokerNow, brokerNow],
+      [brokerNow + 4 * minute, brokerNow],
+    ]);
+  });
+
+  it.each([6 * minute, -8 * 86_400_000])(
+    'a time that is %d ms ahead is not refused for good, as it otherwise is',
+    async ms => {
+      const { post, appended } = await setUp({}, { clickTime });
+      const { status, headers, body } = await post(`[${clickAt()},${clickAt(brokerNow + ms)}]`);
+      expect([status, headers['retry-after'], body.code]).toEqual([503, '1', 'unavailable']);
+      expect(body.detail).toContain('600 s behind');
+      expect(appended).toEqual([]);
+      const certain = await setUp({}, { clickTime: { now: () => brokerNow, doubt: () => undefined } });
+      expect((await certain.post(clickAt(brokerNow + ms))).status).toBe(400);
+    },
+  );
+
+  it('what breaks another rule is refused', async () => {
+    const { post } = await setUp({}, { clickTime });
+    expect((await post('{}')).status).toBe(400);
+  });
+});
+
 describe('a trace', () => {
   /** The traces that reached the log, and what was logged. */
   async function traced(headers: Record<string, string>, append?: () => Promise<void>) {

@@ -184,12 +184,36 @@ describe('RuleBook', () => {
     log.append(tickRecord, late.until + keptMs - 1);
     readOn(book, log);
     expect(book.expired()).toEqual([]);
-    log.append(tickRecord, rule.until + keptMs);
+    log.append(tickRecord, rule.until + keptMs + hour);
     readOn(book, log);
     expect(book.expired()).toEqual([rule, late]);
-    for (const expired of book.expired()) log.append(expiredRecord(expired), rule.until + keptMs);
+    for (const expired of book.expired()) log.append(expiredRecord(expired), rule.until + keptMs + hour);
     readOn(book, log);
     expect([book.rules, book.size]).toEqual([[], 0]);
+  });
+
+  it.each([
+    ['1 ms', 1],
+    ['10 seconds, by which the clocks of brokers may differ,', 10_000],
+    ['10 minutes', 10 * minute],
+  ])('gives up rules so that the broker may put its clock back by %s before the record is appended', (_, backMs) => {
+    const { log, book, rule } = announced();
+    for (let at = rule.until + keptMs; book.expired().length === 0; at += 5_000) {
+      log.append(tickRecord, at);
+      readOn(book, log);
+    }
+    log.append(expiredRecord(rule), book.lastAppendedAt - backMs);
+    readOn(book, log);
+    expect([book.isCorrupt, book.size]).toEqual([false, 0]);
+  });
+
+  it('gives up nothing by a time that the clock of the broker had before it was put back by three days', () => {
+    const { log, book, rule } = announced();
+    log.append(tickRecord, rule.until + keptMs + 2 * hour);
+    log.append(tickRecord, rule.until + keptMs + 2 * hour - 3 * day);
+    readOn(book, log);
+    expect(book.expired()).toEqual([]);
+    expect(book.lastAppendedAt).toBe(rule.until + keptMs + 2 * hour);
   });
 
   it('keeps what it must know through compaction, and a new process knows the same', () => {

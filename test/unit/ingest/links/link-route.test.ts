@@ -91,6 +91,21 @@ async function metric(name: string, labels: Record<string, string>): Promise<num
   return found?.values.find(value => wanted.every(([label, text]) => value.labels[label] === text))?.value ?? 0;
 }
 
+describe('a click link, while the clock of the process differs from that of the broker', () => {
+  it.each([
+    ['behind', link(), -10 * 60_000, 0],
+    ['ahead', link(), 600_000, 0],
+    ['right, and that of the broker behind', link(), 0, -10 * 60_000],
+    ['right, and that of the broker ahead', link(), 0, 600_000],
+  ])('counts if it is good by one of them: ours is %s', async (_, address, ownMs, brokerMs) => {
+    const clickTime = { now: () => now + brokerMs, doubt: () => 'they differ' };
+    const { load, state } = await setUp({ clickTime });
+    state.time = now + ownMs;
+    expect(await load(address)).toMatchObject({ status: 302, location: shop });
+    expect(state.appended).toMatchObject([{ clickedAt: now - 60_000 }]);
+  });
+});
+
 describe('a click link', () => {
   it('redirects to its destination once the click is in the log', async () => {
     const { load, state } = await setUp();
