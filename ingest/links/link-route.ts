@@ -40,7 +40,7 @@ export interface LinkRouteDeps {
   /** Epoch ms. */
   readonly now: () => number;
   /** The time of receipt. Where it differs from `now`, a link is good that is good at one of them. */
-  readonly clickTime: Pick<ClickTime, 'now'>;
+  readonly clickTime: ClickTime;
 }
 
 /** When a browser loads the link again that could not be kept. */
@@ -67,7 +67,8 @@ export function routeLinks(http: Http, deps: LinkRouteDeps): void {
       const linkKeys = keys();
       if (linkKeys.keys.size === 0) throw noLink();
       const byReceipt = checkLink(linkKeys, adId, query, at);
-      const verdict = byReceipt.ok ? byReceipt : checkLink(linkKeys, adId, query, now());
+      const isByReceipt = byReceipt.ok || clickTime.doubt() === undefined;
+      const verdict = isByReceipt ? byReceipt : checkLink(linkKeys, adId, query, now());
       if (!verdict.ok) {
         refusals.add({ reason: verdict.reason, detail: verdict.detail, adId, query, network, at });
         if (safeLanding === '') throw noLink();
