@@ -5431,7 +5431,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a link that has just been made is refused because a clock is ten minutes behind: the visitor lands elsewhere, and the click is lost',
     file: 'ingest/links/link-route.ts',
     unit: 'test/unit/ingest/links/link-route.test.ts',
-    edits: [['byReceipt.ok ? byReceipt : checkLink(linkKeys, adId, query, now())', 'byReceipt']],
+    edits: [['isByReceipt ? byReceipt : checkLink(linkKeys, adId, query, now())', 'byReceipt']],
   },
   {
     name: 'pause-until-a-moment-of-another-clock',
