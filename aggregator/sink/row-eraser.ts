@@ -22,6 +22,7 @@ import {
   openChanges,
   rewriteLines,
   rowsLeft,
+  timeOf,
 } from '../../infra/clickhouse/erasing.ts';
 import { messageOf, Retryable } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
@@ -79,13 +80,19 @@ async function turn(deps: RowEraserDeps, known: KnownParts, signal: AbortSignal)
     log.info({ node, parts: pending.size, done: settled.length, changed }, 'persons erased');
     return;
   }
-  const before = known.lookedAt ?? 0;
-  if (beganAt - before < lookEveryMs) return;
-  const changed = await cleaned(deps, new Set(book.names), before - lookMarginMs, signal);
+  if (!known.isLookDue) return;
+  // By the clock of the node, which has dated its rows too: ours may differ from it by more than any margin.
+  const lookAt = await timeOf(clickhouse);
+  const sinceMs = lookAt - (known.lookedAt ?? 0);
+  if (sinceMs >= 0 && sinceMs < lookEveryMs) return known.lookAfter(lookEveryMs - sinceMs);
+  // Where its clock was put back, nobody knows what has come since.
+  const since = sinceMs < 0 ? 0 : lookAt - sinceMs - lookMarginMs;
+  const changed = await cleaned(deps, new Set(book.names), since, signal);
   // A filter that was stored in the moment of an erasure is replaced later.
   await dropReplacedFilters(clickhouse);
   if (changed > 0) log.warn({ node, changed }, 'rows of erased persons had come back, and were erased again');
-  await known.done([''], beganAt);
+  await known.done([''], lookAt);
+  known.lookAfter(lookEveryMs);
 }
 
 /** Which parts of erasures are done in the node. */
@@ -95,12 +102,23 @@ class KnownParts {
   readonly #since = new Map<string, number>();
   readonly #lookedOnce = new Set<string>();
   #done: Map<string, number> | undefined;
+  /** On the monotonic clock. */
+  #lookAtMs = 0;
 
   constructor(deps: RowEraserDeps) {
     this.#deps = deps;
   }
 
-  /** When the node was last looked at for rows that have come back, in epoch ms. */
+  /** Whether to ask the node for its time, and then to look for rows that have come back. */
+  get isLookDue(): boolean {
+    return performance.now() >= this.#lookAtMs;
+  }
+
+  lookAfter(ms: number): void {
+    this.#lookAtMs = performance.now() + ms;
+  }
+
+  /** When the node was last looked at for rows that have come back, by its own clock, in epoch ms. */
   get lookedAt(): number | undefined {
     return this.#done?.get('');
   }
@@ -133,6 +151,7 @@ class KnownParts {
   /** The node is asked again: it may be another one by now. */
   forget(): void {
     this.#done = undefined;
+    this.#lookAtMs = 0;
   }
 
   /** For how long the oldest part that is not done has been known to the log. */
@@ -218,7 +237,7 @@ const rules: ErasingRules = { prefix: formPrefix, removed: removedFields };
 
 const pauseMs = 500;
 const hourMs = 3_600_000;
-/** The clock of the server may differ from ours. */
+/** The clock of the node may be put back a little, and rows become visible a little after their time. */
 const lookMarginMs = 600_000;
 const formsAtOnce = 5_000;
 const linesAtOnce = 200;

@@ -173,6 +173,18 @@ describe('an erasure', () => {
     await eventually('it is erased', async () => (await usersOf())[0]?.user_id !== 'u');
   });
 
+  it.each([-3 * day, 3 * day])('is looked after though the clock of the sink is wrong by %d ms', async wrongMs => {
+    const book = erasing(new ErasureBook(), now, 'u');
+    await until(book);
+    await using _ = openRowEraser({
+      ...{ clickhouse: opened.clickhouse, book, node: 'n', settleMs: 0, lookEveryMs: 100, log },
+      now: () => Date.now() + wrongMs,
+    });
+    await eventually('it has looked once', async () => (await donePartsOf(opened.clickhouse)).has(''));
+    await insert('click_raw', [click(1, 'u')]);
+    await eventually('it is erased', async () => (await usersOf())[0]?.user_id !== 'u');
+  });
+
   it('goes on where somebody was killed', async () => {
     await insert('click_raw', [click(1, 'u'), click(2, 'v')]);
     const book = erasing(new ErasureBook(), now, 'u', 'v');
