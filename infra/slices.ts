@@ -23,6 +23,15 @@ export function atOnce<T>(slices: Slices<T>): T {
   }
 }
 
+export function* mapped<T, U>(items: readonly T[], made: (item: T) => U): Slices<U[]> {
+  const result: U[] = [];
+  for (const item of items) {
+    result.push(made(item));
+    if (result.length % sliceLength === 0) yield;
+  }
+  return result;
+}
+
 /** Sorts as `toSorted` does, and as stably. */
 export function* sorted<T>(items: readonly T[], compare: (a: T, b: T) => number): Slices<T[]> {
   let runs: T[][] = [];

@@ -4,6 +4,7 @@
  * (`finality.ts`), inside `StatedReading.at`.
  */
 import { Type } from 'typebox';
+import { inTurns, mapped } from '../../infra/slices.ts';
 import type { Routing } from '../log/hot-ad-rules.ts';
 import { type AdCount, type AdCursor, type Counts, noClicks, type StatedSelection } from '../store/ad-counts.ts';
 import { type ClickFilter, countryOf, needsRaw } from '../store/filters/click-filter.ts';
@@ -224,7 +225,8 @@ export async function readSeries(
   const { groups, raw } = deps;
   if (!isFromRaw(wanted)) {
     const rows = await groups.series(wanted.adIds, step, selectionOf(wanted));
-    return { source: 'counts', rows: rows.map(row => shownPoint({ ...row, finality }, wanted)), finality };
+    const shown = await inTurns(mapped(rows, row => shownPoint({ ...row, finality }, wanted)));
+    return { source: 'counts', rows: shown, finality };
   }
   const isUnprovable = await unprovableOf(deps, wanted);
   const stepAt = new Map(stepsOf(wanted, step).map(range => [range.from, range]));

@@ -1,6 +1,7 @@
 /** Pure: makes a point for every step of a range from the rows of a series. A step without rows gets zeroes. */
 
-import { Type } from 'typebox';
+import { type Static, Type } from 'typebox';
+import { mapped, type Slices } from '../../infra/slices.ts';
 import { reasonsFields } from '../http/asked-clicks.ts';
 import { anyCountFields, isoOf, pendingFields, stateField, timeField } from '../http/parameters.ts';
 import { type Finality, stateAt } from '../store/finality.ts';
@@ -25,7 +26,7 @@ export const SeriesPoint = Type.Object(
  * Makes the points of a reading. `known` is the finality of a step that has no row. `restated` contains the starts of the
  * steps that were restated.
  */
-export function pointsOfReading(
+export function* pointsOfReading(
   rows: readonly ReadPoint[],
   source: 'counts' | 'raw',
   range: TimeRange,
@@ -33,9 +34,9 @@ export function pointsOfReading(
   known: Finality,
   restated: ReadonlySet<number>,
   pendingIn: (step: TimeRange) => PendingFields,
-) {
+): Slices<Static<typeof SeriesPoint>[]> {
   const rowAt = new Map(rows.map(row => [row.start, row]));
-  return stepsOf(range, step).map(({ from, to }) => {
+  return yield* mapped(stepsOf(range, step), ({ from, to }) => {
     const row = rowAt.get(from);
     const { count, duplicates, late, gross, net, invalid, invalid_by, rules }: ShownCounts = row ?? noCounts[source];
     const reasons = invalid_by === undefined || rules === undefined ? {} : { invalid_by, rules };

@@ -6,13 +6,14 @@
 import { createHash } from 'node:crypto';
 import type { Http } from '../../infra/http.ts';
 import { sightOf, tenantOf } from '../../infra/keys/tenant.ts';
+import { inTurns, type Slices } from '../../infra/slices.ts';
 
 export function tagAnswers(http: Http): void {
   http.addHook('onSend', async (request, reply, payload) => {
     if (reply.statusCode !== 200 || !/^(GET|HEAD)$/.test(request.method) || typeof payload !== 'string') return payload;
     const isKept = String(reply.getHeader('cache-control')).includes('max-age');
     const whose = sightOf(request.apiKey && tenantOf(request.apiKey)) ?? '';
-    const tag = etagOf(`${whose}\n${isKept ? payload.replace(watermark, '') : payload}`);
+    const tag = await inTurns(etagOf(`${whose}\n${isKept ? payload.replace(watermark, '') : payload}`));
     reply.header('etag', tag);
     if (!matches(request.headers['if-none-match'], tag)) return payload;
     reply.code(304).removeHeader('content-type');
@@ -24,9 +25,17 @@ export function tagAnswers(http: Http): void {
 /** Quotes inside a text have a backslash before them, so this matches only a field. */
 const watermark = /"watermark":"[^"]*"/;
 
-function etagOf(body: string): string {
-  return `W/"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+/** An answer may have several megabytes. */
+function* etagOf(body: string): Slices<string> {
+  const [bytes, sha256] = [Buffer.from(body), createHash('sha256')];
+  for (let at = 0; at < bytes.length; at += bytesInSlice) {
+    if (at > 0) yield;
+    sha256.update(bytes.subarray(at, at + bytesInSlice));
+  }
+  return `W/"${sha256.digest('base64url').slice(0, 22)}"`;
 }
+
+const bytesInSlice = 1 << 20;
 
 /** The weak comparison of RFC 9110. */
 function matches(asked: string | undefined, tag: string): boolean {

@@ -4,10 +4,11 @@
  * `x-state`, `x-pending-late`, `x-pending-split`, `x-watermark` and `x-next-cursor` have the same values.
  */
 import type { Http } from '../../infra/http.ts';
-import { acceptedFormat, linesOf, mediaTypes, type Row } from '../store/row-format.ts';
+import { inTurns, type Slices } from '../../infra/slices.ts';
+import { acceptedFormat, headOf, lineOf, mediaTypes, type Row } from '../store/row-format.ts';
 
 interface Table {
-  readonly rows: (body: Row) => readonly Row[];
+  readonly rows: (body: Row) => Iterable<Row>;
   /** The columns when there are no rows. Otherwise the columns are the fields of the first row. */
   readonly columns: readonly string[];
 }
@@ -26,7 +27,7 @@ const tables: Readonly<Record<string, Table>> = {
     columns: ['ad_id', 'start', ...counts, 'state', 'pending_late', 'pending_split'],
   },
   '/v1/ads/series': {
-    rows: body => listOf(body, 'series').flatMap(pointsOf),
+    rows: allPointsOf,
     columns: ['ad_id', 'start', ...counts, 'state', 'pending_late', 'pending_split'],
   },
   '/v1/ads/:ad_id/restatements': {
@@ -70,15 +71,44 @@ export function answerRows(http: Http): void {
       if (typeof value === 'string' || typeof value === 'number') reply.header(`x-${field.replace('_', '-')}`, value);
     }
     const own = Object.fromEntries(standing.map(field => [field, payload[field]]));
-    const rows = table.rows(payload).map(row => ({ ...row, ...own, ...row }));
-    const columns = rows[0] === undefined ? [...new Set([...table.columns, ...standing])] : Object.keys(rows[0]);
+    const withOwn = (row: Row) => ({ ...row, ...own, ...row });
     reply.type(`${mediaTypes[format]}; charset=utf-8`).serializer((text: string) => text);
-    return linesOf(rows, columns, format);
+    const columnsOfNone = [...new Set([...table.columns, ...standing])];
+    return await inTurns(written(table.rows(payload), withOwn, columnsOfNone, format));
   });
 }
 
-function pointsOf(series: Row): Row[] {
-  return listOf(series, 'points').map(point => ({ ad_id: series['ad_id'], ...point }));
+/** A long series has tens of thousands of rows. */
+function* written(
+  rows: Iterable<Row>,
+  withOwn: (row: Row) => Row,
+  columnsOfNone: readonly string[],
+  format: 'csv' | 'ndjson',
+): Slices<string> {
+  const headIn = (columns: readonly string[]) => (format === 'csv' ? headOf(columns) : '');
+  let columns: readonly string[] | undefined;
+  let text = '';
+  let count = 0;
+  for (const row of rows) {
+    if (++count % rowsInSlice === 0) yield;
+    const whole = withOwn(row);
+    if (columns === undefined) {
+      columns = Object.keys(whole);
+      text = headIn(columns);
+    }
+    text += lineOf(whole, columns, format);
+  }
+  return columns === undefined ? headIn(columnsOfNone) : text;
+}
+
+const rowsInSlice = 500;
+
+function* allPointsOf(body: Row): Generator<Row> {
+  for (const series of listOf(body, 'series')) yield* pointsOf(series);
+}
+
+function* pointsOf(series: Row): Generator<Row> {
+  for (const point of listOf(series, 'points')) yield { ad_id: series['ad_id'], ...point };
 }
 
 function listOf(body: Row, field: string): Row[] {

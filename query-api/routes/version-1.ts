@@ -1,5 +1,6 @@
 /** Adds all routes under /v1/, with what holds for each of their answers. */
 import { type Http, refuseOtherMethods } from '../../infra/http.ts';
+import { serializeLongSeries } from '../answers/long-series.ts';
 import { tagAnswers } from '../http/etag.ts';
 import { failOver } from '../http/failover.ts';
 import { keepPrivate } from '../http/private-answers.ts';
@@ -33,6 +34,8 @@ export function routeVersion1(http: Http, deps: Version1Deps): void {
   keepPrivate(http);
   tagAnswers(http);
   answerRows(http);
+  // Behind it: what was asked for as CSV is a text already.
+  serializeLongSeries(http);
   failOver(http, deps.replicas);
   const paths = new Map<string, string[]>();
   http.addHook('onRoute', ({ url, method }) => {

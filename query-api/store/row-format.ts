@@ -37,8 +37,11 @@ export function acceptedFormat<T extends RowFormat | 'json'>(
 export type Row = Readonly<Record<string, unknown>>;
 
 export function linesOf(rows: readonly Row[], columns: readonly string[], format: 'csv' | 'ndjson'): string {
-  if (format === 'ndjson') return rows.map(row => `${JSON.stringify(row)}\n`).join('');
-  return headOf(columns) + rows.map(row => csvLine(columns.map(column => cellOf(row[column])))).join('');
+  return (format === 'csv' ? headOf(columns) : '') + rows.map(row => lineOf(row, columns, format)).join('');
+}
+
+export function lineOf(row: Row, columns: readonly string[], format: 'csv' | 'ndjson'): string {
+  return format === 'ndjson' ? `${JSON.stringify(row)}\n` : csvLine(columns.map(column => cellOf(row[column])));
 }
 
 /** The names of our own columns need no quoting. */

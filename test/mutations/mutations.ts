@@ -1278,6 +1278,51 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/ingest/links/json-members.test.ts',
   },
   {
+    name: 'long-series-written-at-once',
+    bug: 'a series of 31 days by the minute becomes JSON in one go: every other client waits for a tenth of a second',
+    file: 'query-api/answers/long-series.ts',
+    edits: [['const pointsInSlice = 500;', 'const pointsInSlice = 500_000;']],
+    unit: 'test/unit/query-api/long-series.test.ts',
+  },
+  {
+    name: 'long-series-in-another-place',
+    bug: 'of several series, each is written with the points of the one before it',
+    file: 'query-api/answers/long-series.ts',
+    edits: [
+      [
+        'for (const [i, points] of lists.entries()) {',
+        'for (const [i] of lists.entries()) {\n    const points = lists[Math.max(0, i - 1)]!;',
+      ],
+    ],
+    unit: 'test/unit/query-api/long-series.test.ts',
+  },
+  {
+    name: 'long-series-csv-at-once',
+    bug: 'all rows of a long series become CSV in one go',
+    file: 'query-api/http/rows-hook.ts',
+    edits: [['const rowsInSlice = 500;', 'const rowsInSlice = 500_000;']],
+    unit: 'test/unit/query-api/long-series.test.ts',
+  },
+  {
+    name: 'long-answer-hashed-at-once',
+    bug: 'the tag of an answer of many megabytes is computed in one go',
+    file: 'query-api/http/etag.ts',
+    edits: [['const bytesInSlice = 1 << 20;', 'const bytesInSlice = 1 << 30;']],
+    unit: 'test/unit/query-api/long-series.test.ts',
+  },
+  {
+    name: 'tag-of-the-beginning',
+    bug: 'the tag of an answer goes by its first megabyte: a client keeps old numbers behind it',
+    file: 'query-api/http/etag.ts',
+    edits: [
+      [
+        'sha256.update(bytes.subarray(at, at + bytesInSlice));',
+        'if (at === 0) sha256.update(bytes.subarray(at, at + bytesInSlice));',
+      ],
+    ],
+    unit: 'test/unit/query-api/long-series.test.ts',
+  },
+  {
     name: 'slices-without-turns',
     bug: 'work in slices does one after another, and nobody has a turn in between',
     file: 'infra/slices.ts',

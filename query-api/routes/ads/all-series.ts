@@ -1,8 +1,9 @@
 /** GET /v1/ads/series: clicks over time, of all ads together or of several ads separately. */
 
-import { Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 import { type Http, ProblemSchema } from '../../../infra/http.ts';
 import { invalid } from '../../../infra/problem.ts';
+import { inTurns } from '../../../infra/slices.ts';
 import {
   compareParameter,
   previousField,
@@ -55,6 +56,14 @@ export function routeAllSeries(http: Http, { storeFor, rules, keptForms }: AdsDe
     const { rows, source, previous, steps, finality, pending, head } = found;
     const rowsOf = Map.groupBy(rows, row => row.ad_id);
     const restatedOf = Map.groupBy(steps, row => row.ad_id);
+    const series: Static<typeof OneSeries>[] = [];
+    for (const name of names) {
+      const own = rowsOf.get(name) ?? [];
+      const restated = new Set((restatedOf.get(name) ?? []).map(({ start }) => start));
+      const pendingIn = pendingOf(pending, name === '' ? [] : [name]);
+      const points = await inTurns(pointsOfReading(own, source, range, step, finality, restated, pendingIn));
+      series.push({ ad_id: name || null, ...totalOf(own, source), points });
+    }
     return {
       ...head,
       granularity,
@@ -62,16 +71,7 @@ export function routeAllSeries(http: Http, { storeFor, rules, keptForms }: AdsDe
       ...shownFilter(request.query),
       ...shownClicks(request.query),
       source,
-      series: names.map(name => {
-        const own = rowsOf.get(name) ?? [];
-        const restated = new Set((restatedOf.get(name) ?? []).map(({ start }) => start));
-        const pendingIn = pendingOf(pending, name === '' ? [] : [name]);
-        return {
-          ad_id: name || null,
-          ...totalOf(own, source),
-          points: pointsOfReading(own, source, range, step, finality, restated, pendingIn),
-        };
-      }),
+      series,
       ...(previous === undefined ? {} : { previous }),
     };
   });
@@ -85,6 +85,16 @@ function checkSize(points: number, granularity: string): void {
   const rule = `must give at most ${maxPoints} points for this range and these ads, and gives ${points}`;
   throw invalid('granularity', granularity, rule, 'ask for a coarser granularity, a shorter range or fewer ads');
 }
+
+const OneSeries = Type.Object(
+  {
+    ad_id: Type.Union([Type.String(), Type.Null()], { description: 'Null: all ads together.' }),
+    ...anyCountFields,
+    ...reasonsFields,
+    points: Type.Array(SeriesPoint, { description: 'One point for each step of the range, in order.' }),
+  },
+  { additionalProperties: false },
+);
 
 const schema = {
   tags: ['ads'],
@@ -114,18 +124,7 @@ const schema = {
         ...shownClicksField,
         source: sourceField,
         ...statedFields,
-        series: Type.Array(
-          Type.Object(
-            {
-              ad_id: Type.Union([Type.String(), Type.Null()], { description: 'Null: all ads together.' }),
-              ...anyCountFields,
-              ...reasonsFields,
-              points: Type.Array(SeriesPoint, { description: 'One point for each step of the range, in order.' }),
-            },
-            { additionalProperties: false },
-          ),
-          { description: 'In the order of the request.' },
-        ),
+        series: Type.Array(OneSeries, { description: 'In the order of the request.' }),
         previous: previousField('the sums of all these ads in the previous range.'),
       },
       { additionalProperties: false },
