@@ -13,6 +13,7 @@ import { createQueries } from '../store/ad-counts.ts';
 import type { Job } from '../store/jobs/job.ts';
 import { createJobStore, type JobStore } from '../store/jobs/job-store.ts';
 import { createRecountQueries } from '../store/jobs/recount-rows.ts';
+import { createHourComparison } from '../store/jobs/sql-hours.ts';
 import { createInvalidComparison } from '../store/jobs/sql-invalid.ts';
 import { createReconciliation } from '../store/jobs/sql-recount.ts';
 import { createSplitClicks, type SplitReading } from '../store/split-clicks.ts';
@@ -124,7 +125,16 @@ function createLoop(deps: JobsDeps, onRecounted: () => void): JobLoop {
       ...(scanMs === undefined ? {} : { scanMs }),
     }),
     begin: () => takeOverFormerRows({ clickhouse, jobLog, requests, log }),
-    run: createRun(deps, { clickhouse, store, lateMinutes, splitClicks, progress, mayGoOn, onRecounted }),
+    run: createRun(deps, {
+      clickhouse,
+      shards: of.replicas.shards,
+      store,
+      lateMinutes,
+      splitClicks,
+      progress,
+      mayGoOn,
+      onRecounted,
+    }),
   });
   return loop;
 }
@@ -133,6 +143,7 @@ type Store = JobStore & JobWriter;
 
 interface RunParts {
   readonly clickhouse: ClickHouse;
+  readonly shards: number;
   readonly store: Store;
   readonly lateMinutes: LateMinutes;
   readonly splitClicks: SplitReading;
@@ -144,11 +155,12 @@ interface RunParts {
 
 /** Returns what runs one turn of a job. */
 function createRun({ countedLog, now, log, pace = {} }: JobsDeps, parts: RunParts): JobLoopDeps['run'] {
-  const { clickhouse, store, lateMinutes, splitClicks, progress, mayGoOn, onRecounted } = parts;
+  const { clickhouse, shards, store, lateMinutes, splitClicks, progress, mayGoOn, onRecounted } = parts;
   const { pageRows, settleMs } = pace;
   const idsPerAdFrom = async () => idsPerAdEverywhereFrom(await progress());
   const versions = async () => (await countedLog.routing?.())?.versions ?? [];
   const reconciliation = createReconciliation(clickhouse, idsPerAdFrom);
+  const hours = createHourComparison({ clickhouse, shards });
   const invalid = createInvalidComparison({
     ...{ clickhouse, idsPerAdFrom },
     rules: async () => {
@@ -168,7 +180,7 @@ function createRun({ countedLog, now, log, pace = {} }: JobsDeps, parts: RunPart
   };
   return async (job, partitions) => {
     if (job.kind === 'reconcile')
-      return await runReconcile(job, { store, reconciliation, invalid, pending, now, log, mayGoOn, settleMs });
+      return await runReconcile(job, { store, reconciliation, hours, invalid, pending, now, log, mayGoOn, settleMs });
     try {
       return await runRecount(job, partitions, recounting);
     } finally {

@@ -5,9 +5,10 @@
 import type { Logger } from '../../../infra/log.ts';
 import { invalidReasons } from '../../../ingest/validity/rules.ts';
 import type { Job } from '../../store/jobs/job.ts';
+import type { HourComparison } from '../../store/jobs/sql-hours.ts';
 import type { InvalidComparison } from '../../store/jobs/sql-invalid.ts';
 import type { Reconciliation } from '../../store/jobs/sql-recount.ts';
-import { minuteMs, type TimeRange } from '../../time/time-range.ts';
+import { minuteMs, stepsMs, type TimeRange } from '../../time/time-range.ts';
 import type { PendingMinutes } from '../restate/pending-minutes.ts';
 import { isPaused } from '../stated-moments.ts';
 import type { JobWriter } from '../writing/job-writer.ts';
@@ -16,6 +17,7 @@ import {
   drift,
   driftingCells,
   invalidDrift,
+  invalidDriftCells,
   judgedCells,
   reconciledCells,
   reconciledUntil,
@@ -26,6 +28,7 @@ import { nothingCompared, type ReconcileResult, resultOf, withCounts, withInvali
 export interface ReconcileJobDeps {
   readonly store: Pick<JobWriter, 'save'>;
   readonly reconciliation: Reconciliation;
+  readonly hours: HourComparison;
   readonly invalid: InvalidComparison;
   readonly pending: PendingMinutes;
   readonly now: () => number;
@@ -52,8 +55,9 @@ export async function runReconcile(asked: Job, deps: ReconcileJobDeps): Promise<
     const pending = new Set(await deps.pending(from, to));
     if (pending.size > 0 && isPaused(longestWaitMs, job.updatedAt, now())) return job;
     const before = resultOf(job);
-    const found = await comparedWithout(pending, { from, to }, before, deps);
-    if (differing(found) > differing(before) && isPaused(settleMs, job.updatedAt, now())) return job;
+    const minutes = await comparedWithout(pending, { from, to }, before, deps);
+    const found = await withHours(minutes, { from, to }, job, deps);
+    if (differing(found) > differing(before) && isPaused(settleMs, firstSeen(job, now()), now())) return job;
     const result = { ...found, leftOut: (before.leftOut ?? 0) + pending.size };
     job = {
       ...job,
@@ -93,21 +97,54 @@ async function comparedWithout(
   return found;
 }
 
+/** Adds what is found about the hours of the roll-up that end in the step and began in the range of the job. */
+async function withHours(
+  before: ReconcileResult,
+  { from, to }: TimeRange,
+  job: Job,
+  { hours }: Pick<ReconcileJobDeps, 'hours'>,
+): Promise<ReconcileResult> {
+  let found = before;
+  for (let end = from - (from % hourMs) + hourMs; end <= to; end += hourMs)
+    if (end - hourMs >= job.from) found = withCounts(found, await hours.compare(end - hourMs));
+  return found;
+}
+
+/**
+ * Returns when a difference was first seen at the position of the job. The job may have stood there for long before, as it
+ * does while late clicks wait, so this is not when it was last saved.
+ */
+function firstSeen({ id, position }: Job, now: number): number {
+  const known = suspected.get(id);
+  suspected.delete(id);
+  const seen = known?.position === position ? known : { position, at: now };
+  suspected.set(id, seen);
+  if (suspected.size > mostSuspected) suspected.delete(suspected.keys().next().value ?? '');
+  return seen.at;
+}
+
+/** By the id of the job. Reconciliations take turns, and all of them may wait. That used last is the last. */
+const suspected = new Map<string, { readonly position: number; readonly at: number }>();
+const mostSuspected = 1_000;
+
 function differing(result: ReconcileResult): number {
   return result.differing + (result.invalid?.differing ?? 0);
 }
+
+const hourMs = stepsMs.hour;
 
 let latestHourUntil = 0;
 
 function report(job: Job, log: Logger): void {
   const result = resultOf(job);
-  const clicks = result.ads.reduce((sum, ad) => sum + ad.raw - ad.counted, 0);
+  const clicks = result.off ?? 0;
   reconciledCells.inc(result.cells);
   driftingCells.inc(result.differing);
   conflicts.inc(result.conflicts);
   drift.set(clicks);
   const { invalid = nothingCompared.invalid } = result;
   judgedCells.inc(invalid.cells);
+  invalidDriftCells.inc(invalid.differing);
   splitCells.inc(invalid.split);
   const off = new Map(invalid.reasons.map(found => [found.reason, found.off]));
   invalidDrift.reset();

@@ -12,6 +12,8 @@ const sums = { cells: Type.Integer(), counted: Type.Integer(), raw: Type.Integer
 const ReconcileResult = Type.Object({
   cells: Type.Integer(),
   differing: Type.Integer(),
+  /** The sum of the differences of counts, each without its sign. Left out by the release before. */
+  off: Type.Optional(Type.Integer()),
   conflicts: Type.Integer(),
   ads: Type.Array(Type.Object({ ad_id: Type.String(), ...sums })),
   /** Epoch ms. Those in which counts differ, or which of them are invalid. */
@@ -58,6 +60,7 @@ export function withCounts(before: ReconcileResult, found: Reconciled): Reconcil
     ...before,
     cells: before.cells + found.cells,
     differing: before.differing + found.differing,
+    off: (before.off ?? 0) + found.off,
     conflicts: before.conflicts + found.conflicts,
     ads: largest(
       summed([...before.ads, ...found.ads], ad => ad.ad_id),

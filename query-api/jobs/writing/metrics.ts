@@ -41,11 +41,15 @@ export const driftingCells = counter('reconciliation_drift_cells_total', 'Counts
 export const conflicts = counter('reconciliation_conflicts_total', 'Clicks whose copies name several countries');
 export const drift = gauge(
   'reconciliation_drift_clicks',
-  'Number of raw clicks minus counted clicks, in the last reconciliation',
+  'Sum of the differences between counted and raw clicks, each without its sign, in the last reconciliation',
 );
 export const judgedCells = counter(
   'reconciliation_invalid_cells_total',
   'Counts whose invalid clicks were compared with what the rules say of raw clicks',
+);
+export const invalidDriftCells = counter(
+  'reconciliation_invalid_drift_cells_total',
+  'Counts whose invalid clicks differed from what the rules say of raw clicks',
 );
 export const splitCells = counter(
   'reconciliation_split_cells_total',

@@ -17,7 +17,7 @@ const LiveRows = rowShape('sums of ad_minute', {
   invalid: Type.Integer(),
   /** The newest version of a row that was counted live, or 0 when there is none. */
   version: Type.Integer(),
-  /** Restated rows whose restatement is not there. */
+  /** Restated rows whose restatement is not there, or not the first one of their cell. */
   untold: Type.Integer(),
 });
 export type LiveRows = RowOf<typeof LiveRows>;
@@ -42,6 +42,7 @@ export interface OffsetRange {
   readonly until: number;
 }
 
+/** Long because it holds one short question after another. Each of them can be read on its own. */
 export function createConservationQueries(clickhouse: ClickHouse) {
   return {
     /**
@@ -49,8 +50,12 @@ export function createConservationQueries(clickhouse: ClickHouse) {
      * row, its first revision says what it replaced. (Revisions of releases that did not keep `stated` have only the sum
      * of the cell. It is added to the row that has the clicks.)
      *
+     * What a restated row says beyond the restatement that has made it, or less, is added too. So a row that somebody has
+     * changed since makes a difference, as one of the stream does.
+     *
      * A restatement is inserted before the rows that it restates. So `untold` rows are newer than the moment at which
-     * this read began to look at restatements.
+     * this read began to look at restatements. If they stay untold, no restatement has made them, and they are taken for
+     * rows of the stream: they are in no counter, and make a difference.
      */
     async liveRows(range: TimeRange): Promise<LiveRows[]> {
       return await readRows(
@@ -59,7 +64,7 @@ export function createConservationQueries(clickhouse: ClickHouse) {
         statement`SELECT part AS partition, ${countedLive('clicks', 'before')} AS counted,
            ${countedLive('duplicates', 'before_duplicates')} AS duplicates,
            ${invalidLive} AS invalid,
-           maxIf(version, revision = 0) AS version, countIf(revision > 0 AND is_told = 0) AS untold
+           maxIf(version, revision = 0) AS version, countIf(revision > 0 AND is_told * is_made = 0) AS untold
          FROM (
            SELECT minute, ad_id, country, partition AS part, version, bitShiftRight(version, 48) AS revision, clicks,
              duplicates, invalid AS invalid_now
@@ -69,6 +74,10 @@ export function createConservationQueries(clickhouse: ClickHouse) {
            SELECT minute, ad_id, country, stated, stated_judged, before, before_duplicates, after, 1 AS is_told
            FROM restatement FINAL WHERE revision = 1 AND ${minuteWithin(range)}
          ) AS history USING (minute, ad_id, country)
+         LEFT JOIN (
+           SELECT minute, ad_id, country, revision, rows AS made, rows_judged AS made_judged, 1 AS is_made
+           FROM restatement FINAL WHERE ${minuteWithin(range)}
+         ) AS latest USING (minute, ad_id, country, revision)
          GROUP BY part ${settings(65_536)}`,
       );
     },
@@ -103,15 +112,29 @@ export function createConservationQueries(clickhouse: ClickHouse) {
   };
 }
 
-/** SQL for the sum of what was counted live, from the columns of `counts` and `history`. */
+/** SQL for the sum of what was counted live, from the columns of `counts`, `history` and `latest`. */
 function countedLive(stated: 'clicks' | 'duplicates', before: 'before' | 'before_duplicates'): Sql {
-  return sql`sum(multiIf(revision = 0, ${named(stated)}, notEmpty(stated),
-    arraySum(s -> if(s.partition = part, ${named(`s.${stated}`)}, 0), stated), clicks > 0 OR after = 0, ${named(before)}, 0))`;
+  const live = sql`multiIf(notEmpty(stated), toInt64(arraySum(s -> if(s.partition = part, ${named(`s.${stated}`)}, 0), stated)),
+    clicks > 0 OR after = 0, toInt64(${named(before)}), 0)`;
+  return sumOver(named(stated), live, sql`arraySum(m -> if(m.partition = part, ${named(`m.${stated}`)}, 0), made)`);
 }
 
 /** The same for invalid clicks. Releases that did not keep `stated` had none. */
-const invalidLive = sql`sum(multiIf(revision = 0, invalid_now, notEmpty(stated),
-    arraySum((s, judged) -> if(s.partition = part, judged.invalid, 0), stated, arrayResize(stated_judged, length(stated))), 0))`;
+const invalidLive = sumOver(
+  sql`invalid_now`,
+  sql`if(notEmpty(stated), toInt64(arraySum((s, judged) -> if(s.partition = part, judged.invalid, 0), stated,
+    arrayResize(stated_judged, length(stated)))), 0)`,
+  sql`arraySum((m, judged) -> if(m.partition = part, judged.invalid, 0), made, arrayResize(made_judged, length(made)))`,
+);
+
+/**
+ * `now` is what a row says, `live` what was counted live in its place, and `restated` what its restatement has made it
+ * say. Releases that did not keep `rows` have made no rows that could be compared.
+ */
+function sumOver(now: Sql, live: Sql, restated: Sql): Sql {
+  return sql`sum(multiIf(revision = 0 OR is_told * is_made = 0, toInt64(${now}), empty(made), ${live},
+    ${live} + toInt64(${now}) - toInt64(${restated})))`;
+}
 
 /** Reads with one thread, because live counting needs the other cores. */
 function settings(maxResultRows: number): Sql {

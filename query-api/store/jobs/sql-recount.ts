@@ -1,6 +1,8 @@
 /**
  * Recounts minutes in SQL, without the streaming code. It compares the distinct event ids of raw clicks, per ad and
- * minute, with the counts that are answered. A click whose copies name several countries is a conflict: it counts once,
+ * minute, with the counts that are answered. These are in several tables: top lists read `ad_minute`, the counts of one
+ * ad read `ad_minute_by_ad`. So both are compared: a fault in one does not show in the other. (Long ranges read `ad_hour`:
+ * sql-hours.ts.) A click whose copies name several countries is a conflict: it counts once,
  * in one of these countries, and is reported separately.
  *
  * Before ids were per ad (id-rule.ts), an id under several ads in one minute is a conflict too. The stream has counted
@@ -16,8 +18,8 @@ import { type RowOf, readNumber, readRow, readRows, rowShape } from '../sql/read
 import { settingsOf } from '../sql/read-settings.ts';
 import { clickedWithin, minuteWithin } from '../sql/within.ts';
 
-/** Sums over the cells of an ad that differ. */
-const AdDrift = rowShape('drift of ads', {
+/** Sums over the cells of an ad that differ. `counted` is of the table that differs. */
+export const AdDrift = rowShape('drift of ads', {
   ad_id: Type.String(),
   cells: Type.Integer(),
   counted: Type.Integer(),
@@ -29,6 +31,8 @@ const Totals = rowShape('totals of a reconciliation', {
   /** The number of compared pairs of minute and ad. */
   cells: Type.Integer(),
   differing: Type.Integer(),
+  /** The sum of the differences of cells, each without its sign. So a click that is counted for another ad shows. */
+  off: Type.Integer(),
   /**
    * Clicks whose copies name several countries. Before ids were per ad, also clicks under several ads in one minute.
    */
@@ -71,19 +75,18 @@ export function createReconciliation(clickhouse: ClickHouse, idsPerAdFrom: () =>
         clickhouse,
         Totals,
         statement`WITH ${cells}
-         SELECT count() AS cells, countIf(${differs}) AS differing,
+         SELECT count() AS cells, countIf(${differs}) AS differing, sumIf(${off}, ${differs}) AS off,
            sum(torn) + (SELECT count() FROM shared_ids) AS conflicts
          FROM cells ${settingsOf(1, timeoutMs)}`,
       );
-      const found = totals ?? { cells: 0, differing: 0, conflicts: 0 };
+      const found = totals ?? { cells: 0, differing: 0, off: 0, conflicts: 0 };
       if (found.differing === 0) return { ...found, ads: [], minutes: [] };
       const ads = await readRows(
         clickhouse,
         AdDrift,
         statement`WITH ${cells}
          SELECT ad_id, cells, counted, raw FROM (
-           SELECT ad AS ad_id, count() AS cells, sum(counted_clicks) AS counted, sum(raw_clicks) AS raw,
-             abs(toInt64(raw) - toInt64(counted)) AS size
+           SELECT ad AS ad_id, count() AS cells, sum(${counted}) AS counted, sum(raw_clicks) AS raw, sum(${off}) AS size
            FROM cells WHERE ${differs} GROUP BY ad ORDER BY size DESC, ad LIMIT ${adsReported}
          ) ${settingsOf(adsReported, timeoutMs)}`,
       );
@@ -99,13 +102,20 @@ export function createReconciliation(clickhouse: ClickHouse, idsPerAdFrom: () =>
   };
 }
 
+const noneOfThree = sql`(toInt64(0), toInt64(0), toInt64(0))`;
 /** The number of ads that are named. All ads are counted. */
 export const adsReported = 100;
 /** Raw clicks of one comparison. Their ids are in memory, and other jobs wait until it is done. */
 const stepRows = 500_000;
 const timeoutMs = 120_000;
 
-const differs = sql`raw_clicks < counted_clicks OR raw_clicks > counted_clicks + shared`;
+const isRaw = sql`(raw_clicks >= counted_clicks AND raw_clicks <= counted_clicks + shared)`;
+const differs = sql`(NOT ${isRaw} OR of_table != of_ads)`;
+/** What the table says that differs. */
+const counted = sql`if(${isRaw}, of_ads.1, counted_clicks)`;
+/** By how much a cell differs. */
+const off = sql`(if(${isRaw}, 0, abs(toInt64(raw_clicks) - toInt64(counted_clicks)))
+  + abs(of_table.1 - of_ads.1) + abs(of_table.2 - of_ads.2) + abs(of_table.3 - of_ads.3))`;
 
 /** Raw is read without FINAL, because copies of a row do not change the number of distinct ids. */
 function cellsOf(range: TimeRange, idsPerAdFrom: number): Sql {
@@ -123,14 +133,19 @@ function cellsOf(range: TimeRange, idsPerAdFrom: number): Sql {
         FROM ${sharded('click_raw')} WHERE ${clickedWithin(range)} GROUP BY at, ad, id
       ) GROUP BY rm, rad
     ),
-    stated AS (
-      SELECT minute AS sm, ad_id AS sad, sum(clicks) AS stated_n FROM ${sharded('ad_minute')} FINAL
-      WHERE ${minuteWithin(range)} GROUP BY sm, sad
-    ),
     cells AS (
-      SELECT if(rad = '', sm, rm) AS m, if(rad = '', sad, rad) AS ad,
-        raw_n AS raw_clicks, stated_n AS counted_clicks, shared_n AS shared, torn_n AS torn
-      FROM recounted FULL OUTER JOIN stated ON rm = sm AND rad = sad
-      WHERE raw_n > 0 OR stated_n > 0
+      SELECT m, ad, sum(raw_n) AS raw_clicks, of_table.1 AS counted_clicks, sum(shared_n) AS shared, sum(torn_n) AS torn,
+        (sum(t.1), sum(t.2), sum(t.3)) AS of_table, (sum(a.1), sum(a.2), sum(a.3)) AS of_ads
+      FROM (
+        SELECT rm AS m, rad AS ad, raw_n, shared_n, torn_n, ${noneOfThree} AS t, ${noneOfThree} AS a FROM recounted
+        UNION ALL
+        SELECT minute AS m, ad_id AS ad, 0 AS raw_n, 0 AS shared_n, 0 AS torn_n,
+          (toInt64(clicks), toInt64(duplicates), toInt64(invalid)) AS t, ${noneOfThree} AS a
+        FROM ${sharded('ad_minute')} FINAL WHERE ${minuteWithin(range)}
+        UNION ALL
+        SELECT minute AS m, ad_id AS ad, 0 AS raw_n, 0 AS shared_n, 0 AS torn_n, ${noneOfThree} AS t,
+          (toInt64(clicks), toInt64(duplicates), toInt64(invalid)) AS a
+        FROM ${sharded('ad_minute_by_ad')} FINAL WHERE ${minuteWithin(range)}
+      ) GROUP BY m, ad HAVING raw_clicks > 0 OR of_table.1 > 0 OR of_ads.1 > 0
     )`;
 }

@@ -14,6 +14,7 @@ import { createRollUpLoop } from '../../../query-api/jobs/rollup/roll-up-loop.ts
 import { createGroupQueries } from '../../../query-api/store/group-counts.ts';
 import { createConservationQueries } from '../../../query-api/store/jobs/conservation-rows.ts';
 import { createRecountQueries } from '../../../query-api/store/jobs/recount-rows.ts';
+import { createHourComparison } from '../../../query-api/store/jobs/sql-hours.ts';
 import { createInvalidComparison } from '../../../query-api/store/jobs/sql-invalid.ts';
 import { createReconciliation } from '../../../query-api/store/jobs/sql-recount.ts';
 import { createQuarantineQueries } from '../../../query-api/store/quarantine.ts';
@@ -301,9 +302,15 @@ describe('over two shards', () => {
         async () => await conservation.firstMinute(range),
         async () => [...(await conservation.quarantinedLines(quarantined))].toSorted(([a], [b]) => a - b),
         async () =>
-          await createReconciliation(clickhouse, async () => now).compare({ from: start, to: start + 60 * minuteMs }),
+          await createReconciliation(clickhouse, async () => now).compare({
+            from: start,
+            to: start + 60 * minuteMs,
+          }),
         async () =>
-          await createReconciliation(clickhouse, async () => 0).compare({ from: start, to: start + 60 * minuteMs }),
+          await createReconciliation(clickhouse, async () => 0).compare({
+            from: start,
+            to: start + 60 * minuteMs,
+          }),
         async () =>
           await createInvalidComparison({
             ...{ clickhouse, idsPerAdFrom: async () => 0 },
@@ -350,6 +357,19 @@ describe('over two shards', () => {
       expect(row?.n).toBeGreaterThan(150);
     }
     await areSame(Object.values(asked).flat());
+    const { clickhouse } = store.replicas;
+    const hours = createHourComparison({ clickhouse, shards: store.nodes.length });
+    const wholeHour = Math.ceil(start / (60 * minuteMs)) * 60 * minuteMs;
+    expect(await store.replicas.reading(() => hours.compare(wholeHour))).toMatchObject({ differing: 0 });
+    const wrong = { hour: wholeHour / 1_000, ad_id: 'hot-1', country: 'KR', restatements: 1_000 };
+    await store.nodes[1].clickhouse.insert(
+      'ad_hour',
+      JSON.stringify({ ...wrong, clicks: 9_999, duplicates: 0, late: 0 }),
+    );
+    expect(await store.replicas.reading(() => hours.compare(wholeHour))).toMatchObject({
+      ...{ differing: 1, ads: [{ ad_id: 'hot-1' }] },
+    });
+    await store.nodes[1].clickhouse.command('ALTER TABLE ad_hour DELETE WHERE restatements = 1000');
   });
 
   it('a restatement in both is seen whole, or not at all and later', async () => {

@@ -3,8 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { Corrupt } from '../../../infra/errors.ts';
 import { runReconcile } from '../../../query-api/jobs/reconcile/reconcile-job.ts';
 import { resultOf } from '../../../query-api/jobs/reconcile/reconcile-result.ts';
+import { drift, driftingCells } from '../../../query-api/jobs/writing/metrics.ts';
 import { type Job, newJob } from '../../../query-api/store/jobs/job.ts';
 import type { InvalidCompared } from '../../../query-api/store/jobs/sql-invalid.ts';
+import type { AdDrift } from '../../../query-api/store/jobs/sql-recount.ts';
 import type { TimeRange } from '../../../query-api/time/time-range.ts';
 
 const minuteMs = 60_000;
@@ -12,16 +14,22 @@ const begin = Date.parse('2025-11-22T08:00:00Z');
 const waitMs = 600_000;
 
 /** An hour in steps of ten minutes. Every minute has one cell. Minutes in `pending` always have one more late click. */
-function world({ pending = [] as number[], differing = 0, invalid = [] as InvalidCompared[] } = {}) {
+function world({
+  pending = [] as number[],
+  differing = 0,
+  ads = [] as AdDrift[],
+  invalid = [] as InvalidCompared[],
+} = {}) {
   const state = { at: begin };
   const compared: TimeRange[] = [];
+  const hours: number[] = [];
   let job: Job = newJob(
     { kind: 'reconcile', reason: 'hourly', apply: false, from: begin, to: begin + 60 * minuteMs },
     begin,
   );
   const found = ({ from, to }: TimeRange) => {
     const cells = (to - from) / minuteMs;
-    return { cells, differing, conflicts: 0, ads: [], minutes: differing > 0 ? [from] : [] };
+    return { cells, differing, off: differing, conflicts: 0, ads, minutes: differing > 0 ? [from] : [] };
   };
   const run = async (mayGoOn = true) => {
     job = await runReconcile(job, {
@@ -31,6 +39,12 @@ function world({ pending = [] as number[], differing = 0, invalid = [] as Invali
         compare: async range => {
           compared.push(range);
           return found(range);
+        },
+      },
+      hours: {
+        compare: async from => {
+          hours.push((from - begin) / minuteMs);
+          return { cells: 0, differing: 0, off: 0, conflicts: 0, ads: [], minutes: [] };
         },
       },
       invalid: {
@@ -45,7 +59,7 @@ function world({ pending = [] as number[], differing = 0, invalid = [] as Invali
     return job;
   };
   const minutesOf = () => compared.flatMap(({ from, to }) => [(from - begin) / minuteMs, (to - begin) / minuteMs]);
-  return { state, run, minutesOf };
+  return { state, run, minutesOf, hours };
 }
 
 describe('a reconciliation', () => {
@@ -56,6 +70,14 @@ describe('a reconciliation', () => {
     expect(job.position).toBe(job.to);
     expect(resultOf(job)).toMatchObject({ cells: 60, leftOut: 0 });
     expect(w.minutesOf()).toEqual([0, 10, 10, 20, 20, 30, 30, 40, 40, 50, 50, 60]);
+  });
+
+  it('compares the hour of the roll-up at its end, and once', async () => {
+    const w = world();
+    for (let i = 0; i < 5; i++) await w.run(false);
+    expect(w.hours).toEqual([]);
+    await w.run();
+    expect(w.hours).toEqual([0]);
   });
 
   it('waits for late clicks', async () => {
@@ -82,6 +104,39 @@ describe('a reconciliation', () => {
     expect((await w.run()).position).toBe(begin);
     w.state.at += 10_000;
     expect((await w.run()).position).toBe(begin + 10 * minuteMs);
+  });
+
+  it('waits for a difference to last also where it has stood for long before, as while late clicks wait', async () => {
+    const w = world({ differing: 1 });
+    w.state.at += waitMs;
+    expect((await w.run()).position).toBe(begin);
+    w.state.at += 9_999;
+    expect((await w.run()).position).toBe(begin);
+    w.state.at += 1;
+    expect((await w.run()).position).toBe(begin + 10 * minuteMs);
+  });
+});
+
+describe('the metric of drift', () => {
+  const valueIn = async (metric: typeof drift | typeof driftingCells) => (await metric.get()).values[0]?.value ?? 0;
+
+  it('rings for clicks that are counted for another ad, though no click is too many', async () => {
+    const ads = [
+      { ad_id: 'a', cells: 1, counted: 3, raw: 2 },
+      { ad_id: 'b', cells: 1, counted: 1, raw: 2 },
+    ];
+    const w = world({ differing: 2, ads });
+    const before = await valueIn(driftingCells);
+    for (let step = 0; step < 6; step++) {
+      await w.run();
+      w.state.at += 10_000;
+    }
+    await w.run();
+    expect(await valueIn(drift)).toBe(12);
+    expect((await valueIn(driftingCells)) - before).toBe(12);
+    await world().run();
+    expect(await valueIn(drift)).toBe(0);
+    expect((await valueIn(driftingCells)) - before).toBe(12);
   });
 });
 
