@@ -122,6 +122,12 @@ describe('what was done', () => {
     } while (cursor !== '');
     expect(pages).toEqual((await entriesOf('&kind=act')).map(({ action }) => action));
     expect((await ask('GET', '/v1/audit?from=yesterday')).status).toBe(400);
+    const { next_cursor } = JSON.parse((await ask('GET', '/v1/audit?kind=act&limit=1')).text);
+    const [list, asked, [, id]] = JSON.parse(Buffer.from(next_cursor, 'base64url').toString());
+    for (const at of [2 ** 53, 1e300]) {
+      const invented = Buffer.from(JSON.stringify([list, asked, [at, id]])).toString('base64url');
+      expect((await ask('GET', `/v1/audit?kind=act&limit=1&cursor=${invented}`)).status).toBe(400);
+    }
   });
 
   it('is shown and exported by adclicks, whole, however many pages that takes', async () => {

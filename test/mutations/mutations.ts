@@ -5075,6 +5075,18 @@ export const mutations: readonly Mutation[] = [
     edits: [['judged.invalid, 0), stated', '0, 0), stated']],
   },
   {
+    name: 'audit-cursor-beyond-numbers',
+    bug: 'a cursor of the audit log that somebody has invented names a time that no number can hold exactly: a server error',
+    file: 'query-api/routes/audit/audit.ts',
+    integration: 'test/integration/audit.test.ts',
+    edits: [
+      [
+        '{ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }), Type.String({ maxLength: 64 })',
+        '{ minimum: 0 }), Type.String({ maxLength: 64 })',
+      ],
+    ],
+  },
+  {
     name: 'reconcile-one-table',
     bug: 'a reconciliation looks at the table of top lists alone: what is billed, the table by ad, may say anything',
     file: 'query-api/store/jobs/sql-recount.ts',
@@ -5103,7 +5115,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'the hours of the roll-up are never compared with their minutes',
     file: 'query-api/jobs/reconcile/reconcile-job.ts',
     unit: 'test/unit/query-api/reconcile-job.test.ts',
-    edits: [['if (end - hourMs >= job.from)', 'if (end - hourMs > job.to)']],
+    edits: [['if (end - hourMs >= job.from &&', 'if (end - hourMs > job.to &&']],
   },
   {
     name: 'drift-with-signs',

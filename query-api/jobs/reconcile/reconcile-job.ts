@@ -97,7 +97,10 @@ async function comparedWithout(
   return found;
 }
 
-/** Adds what is found about the hours of the roll-up that end in the step and began in the range of the job. */
+/**
+ * Adds what is found about the hours of the roll-up that end in the step and began in the range of the job. Where minutes
+ * of an hour differ, its sums say nothing: it is worked out again when they are restated.
+ */
 async function withHours(
   before: ReconcileResult,
   { from, to }: TimeRange,
@@ -106,7 +109,8 @@ async function withHours(
 ): Promise<ReconcileResult> {
   let found = before;
   for (let end = from - (from % hourMs) + hourMs; end <= to; end += hourMs)
-    if (end - hourMs >= job.from) found = withCounts(found, await hours.compare(end - hourMs));
+    if (end - hourMs >= job.from && !found.minutes.some(minute => minute >= end - hourMs && minute < end))
+      found = withCounts(found, await hours.compare(end - hourMs));
   return found;
 }
 

@@ -13,7 +13,10 @@ export interface AuditRoutesDeps extends Pick<Store, 'auditRecords'> {
 }
 
 /** A cursor contains time and id of the last entry of its page. */
-const cursors = cursorsOf('audit', Type.Tuple([Type.Integer({ minimum: 0 }), Type.String({ maxLength: 64 })]));
+const cursors = cursorsOf(
+  'audit',
+  Type.Tuple([Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }), Type.String({ maxLength: 64 })]),
+);
 
 export function routeAudit(http: Http, { auditRecords, now }: AuditRoutesDeps): void {
   http.get('/v1/audit', { schema: listSchema, config: { scope: 'admin' } }, async (request, reply) => {

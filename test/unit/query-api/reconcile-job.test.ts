@@ -80,6 +80,16 @@ describe('a reconciliation', () => {
     expect(w.hours).toEqual([0]);
   });
 
+  it('does not compare the hour of minutes that differ: it is worked out again when they are restated', async () => {
+    const w = world({ differing: 1 });
+    for (let step = 0; step < 7; step++) {
+      await w.run();
+      w.state.at += 10_000;
+    }
+    expect((await w.run()).position).toBe(begin + 60 * minuteMs);
+    expect(w.hours).toEqual([]);
+  });
+
   it('waits for late clicks', async () => {
     const w = world({ pending: [15] });
     expect((await w.run()).position).toBe(begin + 10 * minuteMs);
