@@ -5134,7 +5134,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a difference is drift at once if the reconciliation has waited for late clicks before: the next one, which is in raw and not yet in quarantine, rings',
     file: 'query-api/jobs/reconcile/reconcile-job.ts',
     unit: 'test/unit/query-api/reconcile-job.test.ts',
-    edits: [['now() - firstSeen(job, now()) < settleMs', 'now() - job.updatedAt < settleMs']],
+    edits: [['isPaused(settleMs, firstSeen(job, now()), now())', 'isPaused(settleMs, job.updatedAt, now())']],
   },
   {
     name: 'restated-rows-are-believed',
