@@ -22,8 +22,8 @@ import {
   openChanges,
   rewriteLines,
   rowsLeft,
-  timeOf,
 } from '../../infra/clickhouse/erasing.ts';
+import { timeOf } from '../../infra/clickhouse/node-time.ts';
 import { messageOf, Retryable } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
 import { pause } from '../../infra/pause.ts';

@@ -174,13 +174,6 @@ export async function openChanges(
   return checkedRows(Mutations, rows, 'system.mutations')[0] ?? { n: 0, why: '' };
 }
 
-/** Returns the time of the node, in epoch ms. */
-export async function timeOf(clickhouse: Pick<ClickHouse, 'query'>): Promise<number> {
-  const rows = await clickhouse.query(...statement`SELECT toUnixTimestamp64Milli(now64(3, 'UTC')) AS at ${limits}`);
-  return checkedRows(Time, rows, 'the time of the node')[0]?.at ?? 0;
-}
-
-const Time = Type.Object({ at: Type.Integer() });
 const Done = Type.Object({ part: Type.String(), at: Type.Integer() });
 
 /** Returns when each part of an erasure was done in this node, in epoch ms. */

@@ -30,7 +30,7 @@ import { createJobTurns, type JobTurns, laneOf } from './job-turns.ts';
 import type { WorkFinder } from './work-finder.ts';
 
 export interface JobLoopDeps {
-  readonly store: Pick<JobStore, 'open' | 'cancelled' | 'get'> & JobWriter;
+  readonly store: Pick<JobStore, 'open' | 'cancelled' | 'get' | 'time'> & JobWriter;
   readonly gate: RawGate;
   readonly progress: () => Promise<readonly Progress[]>;
   /** Epoch ms. */
@@ -235,8 +235,8 @@ async function runOne(job: Job, partitions: number, deps: TurnDeps): Promise<boo
   let started = job;
   try {
     // A job may have waited long, for example because no runner was up. Clicks that have expired must not be counted as
-    // 0.
-    if (!isRawKept(job.position, now())) throw new Error(rawGone);
+    // 0. They expire by the clock of ClickHouse, and ours may be days behind it.
+    if (!isRawKept(job.position, Math.max(now(), await store.time()))) throw new Error(rawGone);
     if (job.state === 'queued') {
       started = { ...job, state: 'running', updatedAt: now(), seq: job.seq + 1 };
       await store.save(started);

@@ -9,6 +9,7 @@
 
 import { Type } from 'typebox';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
+import { timeOf } from '../../../infra/clickhouse/node-time.ts';
 import { type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
 import { type Reader, type RowOf, readNumber, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
@@ -103,6 +104,9 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs, now = Date.n
       const [job] = await jobs(sql`kind = 'reconcile' AND reason = 'hourly'`, sql`to_minute DESC`, 1);
       return job;
     },
+
+    /** Returns the time of the node that is read, by which its rows expire, in epoch ms. */
+    time: async (): Promise<number> => await timeOf(clickhouse),
 
     /** Returns which of these jobs somebody has cancelled. */
     async cancelled(ids: readonly string[]): Promise<ReadonlySet<string>> {
