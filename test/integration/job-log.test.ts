@@ -234,6 +234,8 @@ describe('what people ask for', () => {
     expect(row).toEqual({ partition: 1, counted: -5, missing: 34, note: 'disk of 12 May' });
     for (const [args, error] of [
       [['--partition', 'x', '--counted', '1', '--note', 'n'], '--partition'],
+      [['--partition=-1', '--counted', '1', '--note', 'n'], '0 or more'],
+      [['--partition', '700', '--counted', '1', '--note', 'n'], 'must be a partition of topic'],
       [['--partition', '1', '--note', 'n'], 'nothing to write off'],
       [['--partition', '1', '--counted', '1'], '--note'],
       [['--partition', '1', '--counted', '1.5', '--note', 'n'], 'must be a whole number'],

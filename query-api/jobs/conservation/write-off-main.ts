@@ -10,11 +10,12 @@ import { openAuditLog } from '../../../infra/audit/audit-log.ts';
 import { auditEntry } from '../../../infra/audit/audit-record.ts';
 import { KafkaConfig, ProcessConfig } from '../../../infra/config.ts';
 import { ConfigError } from '../../../infra/errors.ts';
-import { createKafka } from '../../../infra/kafka/client.ts';
+import { partitionCount } from '../../../infra/kafka/admin.ts';
+import { createKafka, type KafkaClient } from '../../../infra/kafka/client.ts';
 import { operatorAtBroker } from '../../../infra/keys/key-record.ts';
 import { reportFatal } from '../../../infra/process.ts';
 import { beginProgram } from '../../../infra/program.ts';
-import { names as namesOf } from '../../../infra/topics.ts';
+import { type Names, names as namesOf } from '../../../infra/topics.ts';
 import { openRequestLog } from '../../log/request-log.ts';
 
 const outcomes = ['counted', 'duplicates', 'quarantined', 'missing', 'invalid'] as const;
@@ -37,6 +38,7 @@ const { config, options, log } = await beginProgram<typeof settings, Given>('wri
 try {
   const row = writtenOff(options, Date.now());
   const asked = [createKafka(config, 'write-off', log), namesOf(config.TOPIC_PREFIX)] as const;
+  await requirePartition(row.partition, ...asked);
   await using auditLog = openAuditLog(...asked);
   await auditLog.append(recordOf(row));
   await using requests = openRequestLog(...asked);
@@ -44,6 +46,14 @@ try {
   process.stdout.write(`written off: ${JSON.stringify(row)}\n`);
 } catch (error) {
   process.exitCode = reportFatal(log, error);
+}
+
+/** A write-off for a partition that is not there would be a difference of its own. @throws ConfigError */
+async function requirePartition(partition: number, kafka: KafkaClient, names: Names): Promise<void> {
+  const topic = names.topic('clicks');
+  const partitions = await partitionCount(kafka, topic);
+  if (partition >= partitions)
+    throw new ConfigError(`--partition ${partition}: must be a partition of topic ${topic}, 0 to ${partitions - 1}`);
 }
 
 /** Nothing is written off unless this is in the audit log. */
@@ -57,8 +67,7 @@ function recordOf({ at, partition, counted, duplicates, quarantined, missing = 0
 
 function writtenOff(given: Given, now: number): SealRow {
   const partition = integer('partition', given.partition ?? '');
-  if (partition < 0 || partition > 65_535)
-    throw new ConfigError(`--partition ${partition}: must be a partition of topic clicks, 0 to 65535`);
+  if (partition < 0) throw new ConfigError(`--partition ${partition}: must be a partition of topic clicks, 0 or more`);
   const [counted = 0, duplicates = 0, quarantined = 0, missing = 0, invalid = 0] = outcomes.map(name =>
     integer(name, given[name] ?? '0'),
   );

@@ -2,8 +2,8 @@
  * Recounts minutes in SQL, without the streaming code. It compares the distinct event ids of raw clicks, per ad and
  * minute, with the counts that are answered. These are in several tables: top lists read `ad_minute`, the counts of one
  * ad read `ad_minute_by_ad`. So both are compared: a fault in one does not show in the other. (Long ranges read `ad_hour`:
- * sql-hours.ts.) A click whose copies name several countries is a conflict: it counts once,
- * in one of these countries, and is reported separately.
+ * sql-hours.ts.) A click whose copies name several countries is a conflict: it counts once, in one of these countries, and
+ * is reported separately.
  *
  * Before ids were per ad (id-rule.ts), an id under several ads in one minute is a conflict too. The stream has counted
  * it for one of these ads, and SQL cannot find out for which. So a difference that such ids can explain is not drift.
