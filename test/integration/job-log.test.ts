@@ -4,7 +4,6 @@
  */
 
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { notJudged } from '../../aggregator/ad-minute.ts';
@@ -35,7 +34,7 @@ import { createSealStore } from '../../query-api/store/jobs/seal-store.ts';
 import { forgetGroup } from '../bench/backlog.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createTables, startTestClickHouse, type TestClickHouse } from '../support/clickhouse.ts';
-import { type Service, startService } from '../support/service.ts';
+import { planted, type Service, startService } from '../support/service.ts';
 import { eventually } from '../support/wait.ts';
 
 const log = createLog('test', 'error');
@@ -220,8 +219,8 @@ describe('what people ask for', () => {
 
   it('writes off a difference, in writing', async () => {
     const writeOff = (...args: string[]) =>
-      promisify(execFile)(process.execPath, [join('query-api/jobs/conservation/write-off-main.ts'), ...args], {
-        env: { PATH: process.env['PATH'], ...env },
+      promisify(execFile)(process.execPath, [...planted, 'query-api/jobs/conservation/write-off-main.ts', ...args], {
+        env: { PATH: process.env['PATH'], MUTATION: process.env['MUTATION'], ...env },
       });
     await writeOff('--partition', '1', '--counted=-5', '--missing', '34', '--note', 'disk of 12 May');
     const row = await eventually('written off', async () => {

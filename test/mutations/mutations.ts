@@ -3573,7 +3573,14 @@ export const mutations: readonly Mutation[] = [
     bug: 'one process decides several changes of keys at the same time, each without knowing of the others',
     file: 'query-api/http/in-turn.ts',
     unit: 'test/unit/query-api/keys/at-once.test.ts',
-    edits: [['const mine = last.then(work);', 'const mine = work();']],
+    edits: [['const mine = last.then(() => {', 'const mine = Promise.resolve().then(() => {']],
+  },
+  {
+    name: 'waits-in-turn-for-ever',
+    bug: 'who waits in turn waits for as long as it takes: the connection ends, and nobody knows what was done',
+    file: 'query-api/http/in-turn.ts',
+    unit: 'test/unit/query-api/in-turn.test.ts',
+    edits: [['clock() - askedAt > longestWaitMs', 'clock() - askedAt > 1e12']],
   },
   {
     name: 'unknown-pending-in-a-header',
