@@ -19,8 +19,8 @@ export interface CatchingUp {
   /** Takes the result of a look. `at` must not be lower than before. */
   look(at: number, found: ReadonlyMap<string, Positions>): void;
   /**
-   * Returns how far the replica is behind the furthest one, in ms, at the last look. Returns infinity when it is further
-   * behind than is kept, or nothing is known about it.
+   * Returns how far the replica is behind the furthest one, in whole ms, at the last look. Returns infinity when it is
+   * further behind than is kept, or nothing is known about it.
    */
   lagMs(replica: string): number;
 }
@@ -55,7 +55,7 @@ export function createCatchingUp(): CatchingUp {
       const last = looks.at(-1);
       if (positions === undefined || last === undefined) return Number.POSITIVE_INFINITY;
       const passed = looks.findLast(({ furthest }) => hasPassed(positions, furthest));
-      return passed === undefined ? Number.POSITIVE_INFINITY : last.movedMs - passed.movedMs;
+      return passed === undefined ? Number.POSITIVE_INFINITY : Math.round(last.movedMs - passed.movedMs);
     },
   };
 }

@@ -3576,6 +3576,13 @@ export const mutations: readonly Mutation[] = [
     edits: [['const mine = last.then(() => {', 'const mine = Promise.resolve().then(() => {']],
   },
   {
+    name: 'lag-in-fractions',
+    bug: 'the lag of a replica has fractions of a ms: no status can be answered while one is behind',
+    file: 'query-api/replicas/catching-up.ts',
+    unit: 'test/unit/query-api/replicas/catching-up.test.ts',
+    edits: [['Math.round(last.movedMs - passed.movedMs)', 'last.movedMs - passed.movedMs']],
+  },
+  {
     name: 'waits-in-turn-for-ever',
     bug: 'who waits in turn waits for as long as it takes: the connection ends, and nobody knows what was done',
     file: 'query-api/http/in-turn.ts',

@@ -28,6 +28,11 @@ describe('how far a replica is behind', () => {
     expect(catching.lagMs('b')).toBe(2_000);
   });
 
+  it('is told in whole ms, by a clock that has fractions', () => {
+    const catching = watched([0.25, { a: at(10), b: at(10) }], [1_000.75, { a: at(20), b: at(10) }]);
+    expect(catching.lagMs('b')).toBe(1_001);
+  });
+
   it('goes by each partition of each topic, not by their sum', () => {
     const catching = watched([0, { a: at(10, 10), b: at(10, 10) }], [1_000, { a: at(11, 11), b: at(90, 10) }]);
     expect(catching.lagMs('b')).toBe(1_000);
