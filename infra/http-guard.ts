@@ -17,9 +17,9 @@ export interface Guard {
   readonly checkHost: HostCheck;
   readonly clients: Clients;
   readonly rateLimit?: RateLimit | undefined;
-  /** @throws Problem if the request does not have the key that it needs */
   /** Runs for a request that has a key. @throws Problem if a quota of the key is used up */
   readonly withinQuotas?: ((request: FastifyRequest, reply: FastifyReply, key: Key) => void) | undefined;
+  /** @throws Problem if the request does not have the key that it needs */
   readonly admit?: ((request: FastifyRequest, reply: FastifyReply) => void) | undefined;
 }
 

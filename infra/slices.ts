@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises';
 export type Slices<T> = Generator<void, T>;
 
 /** Resolves to the result. Between two slices everybody else has had a turn. */
-export async function inTurns<T>(slices: Slices<T>, othersTurn: () => Promise<unknown> = setImmediate): Promise<T> {
+export async function givingWay<T>(slices: Slices<T>, othersTurn: () => Promise<unknown> = setImmediate): Promise<T> {
   for (;;) {
     const slice = slices.next();
     if (slice.done) return slice.value;

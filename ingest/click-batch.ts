@@ -12,7 +12,6 @@
  * `JSON.parse` makes `__proto__` an ordinary property. Only named fields are read from its result and nothing is
  * merged, so no input can reach a prototype.
  */
-
 import { isUtf8 } from 'node:buffer';
 import { brokenRule, shown } from '../infra/broken-rule.ts';
 import { Problem } from '../infra/http.ts';

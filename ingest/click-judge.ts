@@ -8,7 +8,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { Problem } from '../infra/http.ts';
 import type { Client } from '../infra/http-clients.ts';
-import { atOnce, inTurns } from '../infra/slices.ts';
+import { atOnce, givingWay } from '../infra/slices.ts';
 import { clientBusy } from './body-budget.ts';
 import { type ClickBatch, type ClickParser, createClickParser, type Posting } from './click-batch.ts';
 import { fairTurns } from './fair-turns.ts';
@@ -72,7 +72,7 @@ export function createClickJudge({
       return await inTurn(client, async () => {
         try {
           const slices = large.parser[format](large.join(pieces), posting);
-          return { taken: take(await inTurns(slices, othersTurn)) };
+          return { taken: take(await givingWay(slices, othersTurn)) };
         } finally {
           waitingBytes -= bytes;
           client.heldBytes -= bytes;

@@ -1,7 +1,7 @@
 /** Opens the lists by which facts of clicks are found, as the settings say, and follows their files. */
 import { followFile } from '../infra/followed-file.ts';
 import type { Logger } from '../infra/log.ts';
-import { inTurns } from '../infra/slices.ts';
+import { givingWay } from '../infra/slices.ts';
 import type { IngestConfig } from './config.ts';
 import type { FactLists } from './fact-finding/fact-finder.ts';
 import { readValidityList, type ValidityList } from './fact-finding/validity-list.ts';
@@ -20,7 +20,7 @@ export async function openFactLists(
     if (path === '') return undefined;
     const file = await followFile({
       ...{ path, setting, log, ...(lookEveryMs !== undefined && { lookEveryMs }) },
-      parse: bytes => inTurns(readValidityList(bytes, `${setting}=${path}`, holds)),
+      parse: bytes => givingWay(readValidityList(bytes, `${setting}=${path}`, holds)),
       about: ({ networks, userAgents }: ValidityList) => ({ networks: networks.size, userAgents: userAgents.length }),
     });
     opening.use(file);

@@ -2,7 +2,7 @@
 import { lockDataDir } from '../infra/embedded/instance-lock.ts';
 import { type FollowedFile, followFile } from '../infra/followed-file.ts';
 import type { Logger } from '../infra/log.ts';
-import { inTurns } from '../infra/slices.ts';
+import { givingWay } from '../infra/slices.ts';
 import type { Click } from './click.ts';
 import { ClickLines } from './click-lines.ts';
 import type { ClickLog } from './click-log.ts';
@@ -43,7 +43,7 @@ export async function openLinks({ config, clickLog, log, lookEveryMs }: LinksDep
 function followLinkKeys(path: string, log: Logger, lookEveryMs?: number): Promise<FollowedFile<LinkKeys>> {
   const setting = 'INGEST_LINK_KEYS_FILE';
   return followFile({
-    ...{ path, setting, log, parse: bytes => inTurns(readLinkKeys(bytes, `${setting}=${path}`)) },
+    ...{ path, setting, log, parse: bytes => givingWay(readLinkKeys(bytes, `${setting}=${path}`)) },
     ...(lookEveryMs !== undefined && { lookEveryMs }),
     about: ({ keys, destinations }) => ({ keys: [...keys.keys()], ads: destinations.size }),
   });

@@ -16,7 +16,6 @@ import { regionPattern } from '../../infra/keys/region.ts';
 import type { Slices } from '../../infra/slices.ts';
 import { adIdPattern, parseTime } from '../click.ts';
 import { destinationRule, isDestination } from './destination.ts';
-import { readMembers } from './json-members.ts';
 import { secretOf } from './link-text.ts';
 
 export interface LinkKey {
@@ -68,31 +67,30 @@ const KeyFile = Type.Object(
 type KeyFile = Static<typeof KeyFile>;
 
 /**
- * Destinations are read in slices, because a file may have those of a hundred thousand ads. `name` is what errors call the
- * file. @throws ConfigError
+ * Destinations are checked in slices, because a file may have those of a hundred thousand ads. `name` is what errors call
+ * the file. @throws ConfigError
  */
 export function* readLinkKeys(bytes: Buffer, name: string): Slices<LinkKeys> {
   if (bytes.length > mostKeyFileBytes)
     throw new ConfigError(`${name}: has ${bytes.length} bytes, but may have ${mostKeyFileBytes}`);
-  const members = new Map<string, unknown>();
-  const destinations = new Map<string, readonly string[]>();
-  const reading = readMembers(bytes, {
-    member: (member, value) => members.set(member, value),
-    large: 'destinations',
-    largeBegins() {
-      destinations.clear();
-      members.delete('destinations');
-    },
-    largeMember: (adId, urls) => destinations.set(adId, destinationsOf(adId, urls, name)),
-  });
-  yield* asJson(reading, name);
-  const file = Object.fromEntries(members);
+  const content = jsonIn(bytes, name);
+  const ads = isObject(content) && isObject(content['destinations']) ? content['destinations'] : {};
+  // Those of each ad are checked below.
+  const file: unknown =
+    isObject(content) && content['destinations'] === ads ? { ...content, destinations: {} } : content;
   assertFits(KeyFile, file, name);
-  // Written in a way in which it was not read by itself. It is the later one then.
-  if (file.destinations !== undefined) destinations.clear();
-  for (const [adId, urls] of Object.entries(file.destinations ?? {}))
+  const destinations = new Map<string, readonly string[]>();
+  for (const [adId, urls] of Object.entries(ads)) {
     destinations.set(adId, destinationsOf(adId, urls, name));
+    if (destinations.size % adsInSlice === 0) yield;
+  }
   return { keys: keysOf(file, name), destinations };
+}
+
+const adsInSlice = 500;
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function keysOf(file: KeyFile, name: string): Map<string, LinkKey> {
@@ -122,11 +120,10 @@ function destinationsOf(adId: string, urls: unknown, name: string): readonly str
   return texts;
 }
 
-function* asJson(reading: Slices<void>, name: string): Slices<void> {
+function jsonIn(bytes: Buffer, name: string): unknown {
   try {
-    yield* reading;
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
+    return JSON.parse(bytes.toString());
+  } catch {
     // The parser's own message shows a part of the text, in which secrets are.
     throw new ConfigError(`${name}: must be JSON`);
   }

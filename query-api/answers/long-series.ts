@@ -4,7 +4,7 @@
  */
 import { Type } from 'typebox';
 import type { Http } from '../../infra/http.ts';
-import { inTurns, type Slices } from '../../infra/slices.ts';
+import { givingWay, type Slices } from '../../infra/slices.ts';
 import { SeriesPoint } from './series-points.ts';
 
 const routes = ['/v1/ads/:ad_id/series', '/v1/ads/series'];
@@ -20,7 +20,7 @@ export function serializeLongSeries(http: Http): void {
     const serializePoints = reply.compileSerializationSchema(PointList as unknown as Record<string, unknown>);
     if (serializeWhole === undefined) return payload;
     const frame = serializeWhole(withoutPoints(payload));
-    const text = await inTurns(joined(frame, lists, points => serializePoints(points as unknown as Answer)));
+    const text = await givingWay(joined(frame, lists, points => serializePoints(points as unknown as Answer)));
     reply.serializer((whole: string) => whole);
     return text;
   });

@@ -4,7 +4,7 @@
  * (`finality.ts`), inside `StatedReading.at`.
  */
 import { Type } from 'typebox';
-import { inTurns, mapped } from '../../infra/slices.ts';
+import { givingWay, mapped } from '../../infra/slices.ts';
 import type { Routing } from '../log/hot-ad-rules.ts';
 import { type AdCount, type AdCursor, type Counts, noClicks, type StatedSelection } from '../store/ad-counts.ts';
 import { type ClickFilter, countryOf, needsRaw } from '../store/filters/click-filter.ts';
@@ -225,7 +225,7 @@ export async function readSeries(
   const { groups, raw } = deps;
   if (!isFromRaw(wanted)) {
     const rows = await groups.series(wanted.adIds, step, selectionOf(wanted));
-    const shown = await inTurns(mapped(rows, row => shownPoint({ ...row, finality }, wanted)));
+    const shown = await givingWay(mapped(rows, row => shownPoint({ ...row, finality }, wanted)));
     return { source: 'counts', rows: shown, finality };
   }
   const isUnprovable = await unprovableOf(deps, wanted);

@@ -6,14 +6,14 @@
 import { createHash } from 'node:crypto';
 import type { Http } from '../../infra/http.ts';
 import { sightOf, tenantOf } from '../../infra/keys/tenant.ts';
-import { inTurns, type Slices } from '../../infra/slices.ts';
+import { givingWay, type Slices } from '../../infra/slices.ts';
 
 export function tagAnswers(http: Http): void {
   http.addHook('onSend', async (request, reply, payload) => {
     if (reply.statusCode !== 200 || !/^(GET|HEAD)$/.test(request.method) || typeof payload !== 'string') return payload;
     const isKept = String(reply.getHeader('cache-control')).includes('max-age');
     const whose = sightOf(request.apiKey && tenantOf(request.apiKey)) ?? '';
-    const tag = await inTurns(etagOf(`${whose}\n${isKept ? payload.replace(watermark, '') : payload}`));
+    const tag = await givingWay(etagOf(`${whose}\n${isKept ? payload.replace(watermark, '') : payload}`));
     reply.header('etag', tag);
     if (!matches(request.headers['if-none-match'], tag)) return payload;
     reply.code(304).removeHeader('content-type');

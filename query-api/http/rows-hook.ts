@@ -4,7 +4,7 @@
  * `x-state`, `x-pending-late`, `x-pending-split`, `x-watermark` and `x-next-cursor` have the same values.
  */
 import type { Http } from '../../infra/http.ts';
-import { inTurns, type Slices } from '../../infra/slices.ts';
+import { givingWay, type Slices } from '../../infra/slices.ts';
 import { acceptedFormat, headOf, lineOf, mediaTypes, type Row } from '../store/row-format.ts';
 
 interface Table {
@@ -74,7 +74,7 @@ export function answerRows(http: Http): void {
     const withOwn = (row: Row) => ({ ...row, ...own, ...row });
     reply.type(`${mediaTypes[format]}; charset=utf-8`).serializer((text: string) => text);
     const columnsOfNone = [...new Set([...table.columns, ...standing])];
-    return await inTurns(written(table.rows(payload), withOwn, columnsOfNone, format));
+    return await givingWay(written(table.rows(payload), withOwn, columnsOfNone, format));
   });
 }
 

@@ -3,7 +3,7 @@
 import { type Static, Type } from 'typebox';
 import { type Http, ProblemSchema } from '../../../infra/http.ts';
 import { invalid } from '../../../infra/problem.ts';
-import { inTurns } from '../../../infra/slices.ts';
+import { givingWay } from '../../../infra/slices.ts';
 import {
   compareParameter,
   previousField,
@@ -61,7 +61,7 @@ export function routeAllSeries(http: Http, { storeFor, rules, keptForms }: AdsDe
       const own = rowsOf.get(name) ?? [];
       const restated = new Set((restatedOf.get(name) ?? []).map(({ start }) => start));
       const pendingIn = pendingOf(pending, name === '' ? [] : [name]);
-      const points = await inTurns(pointsOfReading(own, source, range, step, finality, restated, pendingIn));
+      const points = await givingWay(pointsOfReading(own, source, range, step, finality, restated, pendingIn));
       series.push({ ad_id: name || null, ...totalOf(own, source), points });
     }
     return {

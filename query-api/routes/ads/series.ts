@@ -1,7 +1,7 @@
 /** GET /v1/ads/{ad_id}/series: the clicks of one ad over time, with a point for each minute, hour or day. */
 import { Type } from 'typebox';
 import { type Http, ProblemSchema } from '../../../infra/http.ts';
-import { inTurns } from '../../../infra/slices.ts';
+import { givingWay } from '../../../infra/slices.ts';
 import { readSeries, selectionOf, sourceField } from '../../answers/readings.ts';
 import { pointsOfReading, SeriesPoint } from '../../answers/series-points.ts';
 import { clickParameters, shownClicks, shownClicksField } from '../../http/asked-clicks.ts';
@@ -51,7 +51,7 @@ export function routeSeries(http: Http, { storeFor, rules, keptForms }: AdsDeps)
         ...shownFilter(request.query),
         ...shownClicks(request.query),
         source,
-        points: await inTurns(
+        points: await givingWay(
           pointsOfReading(rows, source, range, step, finality, restated, pendingOf(pending, [ad_id])),
         ),
       };

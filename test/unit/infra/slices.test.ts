@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { atOnce, inTurns, sorted } from '../../../infra/slices.ts';
+import { atOnce, givingWay, sorted } from '../../../infra/slices.ts';
 
 const byKey = (a: { key: number }, b: { key: number }) => a.key - b.key;
 
@@ -43,6 +43,6 @@ it('between two slices others have had their turn, and what one throws is thrown
     throw new Error('third');
   }
   setImmediate(() => seen.push('others'));
-  await expect(inTurns(slices())).rejects.toThrow('third');
+  await expect(givingWay(slices())).rejects.toThrow('third');
   expect(seen).toEqual(['first', 'others', 'second']);
 });

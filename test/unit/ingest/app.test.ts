@@ -107,6 +107,13 @@ describe('while the clock of the process differs from that of the broker', () =>
     },
   );
 
+  it('nor is one that is refused behind so many others that it is not listed', async () => {
+    const { post, appended } = await setUp({}, { clickTime });
+    const others = Array.from({ length: 100 }, () => '{}');
+    expect((await post(`[${[...others, clickAt(brokerNow + 6 * minute)]}]`)).status).toBe(503);
+    expect(appended).toEqual([]);
+  });
+
   it('what breaks another rule is refused', async () => {
     const { post } = await setUp({}, { clickTime });
     expect((await post('{}')).status).toBe(400);
