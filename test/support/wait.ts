@@ -4,16 +4,19 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Polls until `probe` returns something other than undefined or false. `what` as a function may say what was seen last. */
-export async function eventually<T>(
+/**
+ * Polls until `probe` returns something true. `what` as a function may say what was seen last. Null counts as "not yet"
+ * too: of `rows && isEqual(rows)` it is what comes of rows that are not there.
+ */
+export async function eventually<P>(
   what: string | (() => string),
-  probe: () => Promise<T | undefined | false> | T | undefined | false,
+  probe: () => P,
   timeoutMs = 240_000,
-): Promise<T> {
+): Promise<Exclude<Awaited<P>, undefined | null | false | number | ''>> {
   const startedAt = Date.now();
   for (;;) {
     const value = await probe();
-    if (value !== undefined && value !== false) return value;
+    if (value) return value as never;
     if (Date.now() > startedAt + timeoutMs) {
       throw new Error(`not within ${timeoutMs} ms: ${typeof what === 'string' ? what : what()}`);
     }
