@@ -16,9 +16,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import { type Asker, currentAsker } from '../asking.ts';
 import { Unserved } from '../errors.ts';
+import { createPlaces, type PlaceLimits, type Places } from '../places.ts';
 import { codeOf, translate } from './errors.ts';
 import { readsCancelled, readsRefused, readsRunning, readsWaiting } from './metrics.ts';
-import { createPlaces, type PlaceLimits, type Places } from './places.ts';
 import { createTickets } from './tickets.ts';
 
 /**

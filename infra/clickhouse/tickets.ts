@@ -11,7 +11,7 @@
  * places. Of the other reads, a few may run at a time.
  */
 import type { Asker } from '../asking.ts';
-import { createPlaces, type Places } from './places.ts';
+import { createPlaces, type Places } from '../places.ts';
 
 export interface Tickets {
   /**

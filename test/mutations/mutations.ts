@@ -2961,7 +2961,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'line-without-turns',
     bug: 'who waits for a place waits behind all that another client has asked for',
-    file: 'infra/clickhouse/places.ts',
+    file: 'infra/places.ts',
     edits: [['lines.delete(client);\n      lines.set(client, line);', '']],
     unit: 'test/unit/infra/places.test.ts',
   },
@@ -3564,7 +3564,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'one process decides several changes of keys at the same time, each without knowing of the others',
     file: 'query-api/http/in-turn.ts',
     unit: 'test/unit/query-api/keys/at-once.test.ts',
-    edits: [['const mine = last.then(() => {', 'const mine = Promise.resolve().then(() => {']],
+    edits: [['places: atOnce, perClient: ofOneClient', 'places: 32, perClient: 32']],
   },
   {
     name: 'lag-in-fractions',
@@ -3578,7 +3578,14 @@ export const mutations: readonly Mutation[] = [
     bug: 'who waits in turn waits for as long as it takes: the connection ends, and nobody knows what was done',
     file: 'query-api/http/in-turn.ts',
     unit: 'test/unit/query-api/in-turn.test.ts',
-    edits: [['clock() - askedAt > longestWaitMs', 'clock() - askedAt > 1e12']],
+    edits: [['waitMs: longestWaitMs', 'waitMs: 2e9']],
+  },
+  {
+    name: 'one-client-fills-the-turns',
+    bug: 'one client may have all that waits in turn: whoever else creates a key, a filter or a job is refused',
+    file: 'query-api/http/in-turn.ts',
+    unit: 'test/unit/query-api/in-turn.test.ts',
+    edits: [['const mostWaitingPerClient = 16', 'const mostWaitingPerClient = 32']],
   },
   {
     name: 'unknown-pending-in-a-header',

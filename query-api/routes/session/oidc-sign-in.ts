@@ -15,6 +15,7 @@ import { mintPersonSession } from '../../../infra/keys/person-session.ts';
 import { isAllowed } from '../../../infra/keys/scopes.ts';
 import type { Logger } from '../../../infra/log.ts';
 import { counter } from '../../../infra/metrics.ts';
+import { inTurn } from '../../http/in-turn.ts';
 import { begunSignIns } from '../../oidc/begun-sign-in.ts';
 import { createIdentityProvider, type Person, ProviderError } from '../../oidc/identity-provider.ts';
 import { callbackPath, type Oidc } from '../../oidc/oidc-config.ts';
@@ -37,7 +38,7 @@ const faults = ['denied', 'refused', 'away', 'unmapped', 'ended'] as const;
 type Fault = (typeof faults)[number];
 
 /** Each waits for the provider, for at most half a minute. */
-const mostAtOnce = 64;
+const limits = { atOnce: 64, ofOneClient: 8 };
 
 export function routeOidcSignIn(http: Http, deps: OidcSignInDeps): void {
   const { oidc, sessions, isOverTls, log, now } = deps;
@@ -48,7 +49,7 @@ export function routeOidcSignIn(http: Http, deps: OidcSignInDeps): void {
   }
   const provider = createIdentityProvider(oidc);
   const begunOnes = begunSignIns(isOverTls);
-  const atOnce = limited(mostAtOnce);
+  const turns = inTurn('sign-ins', limits);
   /** The begun sign-in has ended in any case. */
   const leadOn = (request: IncomingMessage, reply: FastifyReply, to: string, ...cookies: readonly string[]) =>
     reply
@@ -66,7 +67,7 @@ export function routeOidcSignIn(http: Http, deps: OidcSignInDeps): void {
     // Otherwise another site could end a sign-in that is under way.
     requireOwnPage(raw, () => signedInWith(request, deps).key);
     try {
-      const { url, begun } = await atOnce(() => provider.begin());
+      const { url, begun } = await turns(() => provider.begin());
       return reply
         .header('cache-control', 'no-store')
         .header('set-cookie', begunOnes.set(raw, begun))
@@ -83,7 +84,7 @@ export function routeOidcSignIn(http: Http, deps: OidcSignInDeps): void {
     if (begun === undefined) return fail(raw, reply, 'refused', 'this browser has begun no sign-in');
     let person: Person;
     try {
-      person = await atOnce(() => provider.finish(searchOf(raw), begun));
+      person = await turns(() => provider.finish(searchOf(raw), begun));
     } catch (error) {
       if (error instanceof ProviderError) return fail(raw, reply, error.fault, error.message);
       throw error;
@@ -119,19 +120,6 @@ function sessionOf(
 function searchOf({ url = '' }: IncomingMessage): string {
   const at = url.indexOf('?');
   return at === -1 ? '' : url.slice(at);
-}
-
-function limited(most: number) {
-  let running = 0;
-  return async <T>(ask: () => Promise<T>): Promise<T> => {
-    if (running >= most) throw new Problem(503, 'busy', 'too many persons sign in at the moment: try again', {}, 5);
-    running++;
-    try {
-      return await ask();
-    } finally {
-      running--;
-    }
-  };
 }
 
 function noProvider(): Problem {

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Asker } from '../../../infra/asking.ts';
-import { createPlaces, type PlaceLimits } from '../../../infra/clickhouse/places.ts';
 import { Unserved } from '../../../infra/errors.ts';
+import { createPlaces, type PlaceLimits } from '../../../infra/places.ts';
 
 const wide: PlaceLimits = {
   ...{ places: 1, perClient: 100, mostWaiting: 100, mostWaitingPerClient: 100, waitMs: 60_000 },

@@ -78,7 +78,7 @@ describe('/v1/rules', () => {
     });
     const answers = await Promise.all(Array.from({ length: 50 }, () => announce()));
     const countOf = (code: string) => answers.filter(({ body }) => body.code === code).length;
-    expect([most, countOf('rules_refused'), countOf('busy')]).toEqual([1, 32, 18]);
+    expect([most, countOf('rules_refused'), countOf('client_busy')]).toEqual([1, 17, 33]);
   });
 
   it('lists nothing at first, with what is proposed', async () => {

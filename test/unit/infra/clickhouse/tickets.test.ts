@@ -3,9 +3,9 @@ import type { ClickHouseClient } from '@clickhouse/client';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { type Asker, askedBy, shared } from '../../../../infra/asking.ts';
 import { readsRefused, readsRunning, readsWaiting } from '../../../../infra/clickhouse/metrics.ts';
-import type { PlaceLimits } from '../../../../infra/clickhouse/places.ts';
 import { createReads, type ReadKind, type Reads, type Sent } from '../../../../infra/clickhouse/reads.ts';
 import { Unserved } from '../../../../infra/errors.ts';
+import type { PlaceLimits } from '../../../../infra/places.ts';
 
 interface Statement {
   readonly name: string;

@@ -7,8 +7,8 @@
  * Clients take turns, however many waiting requests one of them has. The requests of one client are served in order.
  * One client may have only a part of the places, so that its requests, however long they take, leave some for others.
  */
-import type { Asker } from '../asking.ts';
-import { Unserved } from '../errors.ts';
+import type { Asker } from './asking.ts';
+import { Unserved } from './errors.ts';
 
 export interface PlaceLimits {
   readonly places: number;
