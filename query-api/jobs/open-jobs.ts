@@ -21,6 +21,7 @@ import { noneSplit, type SplitRules } from '../store/split-minutes.ts';
 import type { JobsConfig } from './config.ts';
 import { idsPerAdEverywhereFrom, idsPerAdFromOf } from './conservation/id-rule.ts';
 import { runReconcile } from './reconcile/reconcile-job.ts';
+import { rememberSuspicions } from './reconcile/suspicions.ts';
 import { createRawGate } from './recount/raw-gate.ts';
 import { runRecount } from './recount/recount-job.ts';
 import { recountRulesOf } from './recount/rules-replay.ts';
@@ -169,6 +170,7 @@ function createRun({ countedLog, now, log, pace = {} }: JobsDeps, parts: RunPart
     },
   });
   const pending = createPendingMinutes(lateMinutes, splitClicks);
+  const comparing = { store, reconciliation, hours, invalid, pending, firstSeen: rememberSuspicions() };
   const recounting = {
     ...{ store, now, mayGoOn },
     queries: createRecountQueries(clickhouse),
@@ -179,8 +181,7 @@ function createRun({ countedLog, now, log, pace = {} }: JobsDeps, parts: RunPart
     ...(pageRows ? { pageRows } : {}),
   };
   return async (job, partitions) => {
-    if (job.kind === 'reconcile')
-      return await runReconcile(job, { store, reconciliation, hours, invalid, pending, now, log, mayGoOn, settleMs });
+    if (job.kind === 'reconcile') return await runReconcile(job, { ...comparing, now, log, mayGoOn, settleMs });
     try {
       return await runRecount(job, partitions, recounting);
     } finally {

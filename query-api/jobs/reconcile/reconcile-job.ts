@@ -24,6 +24,7 @@ import {
   splitCells,
 } from '../writing/metrics.ts';
 import { nothingCompared, type ReconcileResult, resultOf, withCounts, withInvalid } from './reconcile-result.ts';
+import type { FirstSeen } from './suspicions.ts';
 
 export interface ReconcileJobDeps {
   readonly store: Pick<JobWriter, 'save'>;
@@ -39,13 +40,14 @@ export interface ReconcileJobDeps {
    * is in quarantine.
    */
   readonly settleMs?: number | undefined;
+  readonly firstSeen: FirstSeen;
 }
 
 /**
  * Returns the job after its run. It is done if its position is its end. @throws Corrupt when its result is unreadable
  */
 export async function runReconcile(asked: Job, deps: ReconcileJobDeps): Promise<Job> {
-  const { store, now, mayGoOn, settleMs = 10_000 } = deps;
+  const { store, now, mayGoOn, firstSeen, settleMs = 10_000 } = deps;
   let job = asked;
   while (job.position < job.to) {
     const from = job.position;
@@ -113,23 +115,6 @@ async function withHours(
       found = withCounts(found, await hours.compare(end - hourMs));
   return found;
 }
-
-/**
- * Returns when a difference was first seen at the position of the job. The job may have stood there for long before, as it
- * does while late clicks wait, so this is not when it was last saved.
- */
-function firstSeen({ id, position }: Job, now: number): number {
-  const known = suspected.get(id);
-  suspected.delete(id);
-  const seen = known?.position === position ? known : { position, at: now };
-  suspected.set(id, seen);
-  if (suspected.size > mostSuspected) suspected.delete(suspected.keys().next().value ?? '');
-  return seen.at;
-}
-
-/** By the id of the job. Reconciliations take turns, and all of them may wait. That used last is the last. */
-const suspected = new Map<string, { readonly position: number; readonly at: number }>();
-const mostSuspected = 1_000;
 
 function differing(result: ReconcileResult): number {
   return result.differing + (result.invalid?.differing ?? 0);

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Corrupt } from '../../../infra/errors.ts';
 import { runReconcile } from '../../../query-api/jobs/reconcile/reconcile-job.ts';
 import { resultOf } from '../../../query-api/jobs/reconcile/reconcile-result.ts';
+import { rememberSuspicions } from '../../../query-api/jobs/reconcile/suspicions.ts';
 import { drift, driftingCells } from '../../../query-api/jobs/writing/metrics.ts';
 import { type Job, newJob } from '../../../query-api/store/jobs/job.ts';
 import type { InvalidCompared } from '../../../query-api/store/jobs/sql-invalid.ts';
@@ -31,6 +32,7 @@ function world({
     const cells = (to - from) / minuteMs;
     return { cells, differing, off: differing, conflicts: 0, ads, minutes: differing > 0 ? [from] : [] };
   };
+  const firstSeen = rememberSuspicions();
   const run = async (mayGoOn = true) => {
     job = await runReconcile(job, {
       store: { save: async () => undefined },
@@ -55,6 +57,7 @@ function world({
       now: () => state.at,
       log: pino({ level: 'silent' }),
       mayGoOn: async () => mayGoOn,
+      firstSeen,
     });
     return job;
   };
