@@ -2,13 +2,15 @@
  * Reads a file of a setting, and reads it again when it has changed, so that it is exchanged without a restart.
  *
  * A file that breaks a rule ends the start. Later the log and a metric say so, and what was read before stays in force:
- * nothing must stop because somebody has saved half a file.
+ * nothing must stop because somebody has saved half a file. Half a list may break no rule. So a change is read when two
+ * looks have found the same state of the file, and taken if it has that state after the reading, too.
  */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError, messageOf } from './errors.ts';
 import type { Logger } from './log.ts';
 import { counter, gauge } from './metrics.ts';
+import { readRegularFile } from './regular-file.ts';
 
 export interface FollowedFile<T> extends AsyncDisposable {
   current(): T;
@@ -18,6 +20,8 @@ export interface FileToFollow<T> {
   readonly path: string;
   /** The setting that names it. */
   readonly setting: string;
+  /** A larger file is refused before it is read. */
+  readonly mostBytes: number;
   /**
    * May take its time: what was read before is in force until the whole is read. @throws ConfigError when the content
    * breaks a rule; its message must show no secret
@@ -30,38 +34,44 @@ export interface FileToFollow<T> {
 }
 
 /** @throws ConfigError */
-export async function followFile<T>({
-  path,
-  setting,
-  parse,
-  about,
-  log,
-  lookEveryMs = 5_000,
-}: FileToFollow<T>): Promise<FollowedFile<T>> {
+export async function followFile<T>(file: FileToFollow<T>): Promise<FollowedFile<T>> {
+  const { path, setting, log, lookEveryMs = 5_000 } = file;
   const closing = new AbortController();
-  const read = async () => {
-    const content = await parse(await bytesOf(path, setting));
-    log.info({ setting, ...about(content) }, 'settings file: read');
-    isStale.set({ setting }, 0);
-    return content;
-  };
   // Before the read: a change in between is then read twice, and not never.
   let seen = await stateOf(path);
-  let content = await read();
+  let before = seen;
+  let content: T;
+  const takeInForce = (next: T) => {
+    content = next;
+    log.info({ setting, ...file.about(next) }, 'settings file: read');
+    isStale.set({ setting }, 0);
+  };
+  takeInForce(await read(file));
   failures.inc({ setting }, 0);
+  let told = '';
+  /** What could not be read is looked at again and again: one line tells it. */
+  const refuse = (error: unknown, state: string) => {
+    isStale.set({ setting }, 1);
+    const why = messageOf(error);
+    if (told === `${state} ${why}`) return;
+    told = `${state} ${why}`;
+    failures.inc({ setting });
+    log.error({ setting, why }, 'settings file: the change is NOT in force, what was read before is');
+  };
   const look = async () => {
     const state = await stateOf(path);
-    if (state === seen) return;
-    seen = state;
+    const isSettled = state === before;
+    before = state;
+    if (state === seen || !isSettled) return;
     try {
-      content = await read();
+      const changed = await read(file);
+      if ((await stateOf(path)) !== state) return;
+      takeInForce(changed);
+      seen = state;
     } catch (error) {
-      failures.inc({ setting });
-      isStale.set({ setting }, 1);
-      log.error(
-        { setting, why: messageOf(error) },
-        'settings file: the change is NOT in force, what was read before is',
-      );
+      refuse(error, state);
+      // It may be the same file again that can be read the next time, of which nothing else would tell.
+      seen = error instanceof Unreadable ? '' : state;
     }
   };
   const following = (async () => {
@@ -96,12 +106,17 @@ async function stateOf(path: string): Promise<string> {
   }
 }
 
-async function bytesOf(path: string, setting: string): Promise<Buffer> {
+/** The disk did not answer, there were too many open files, or there is no file. Its content may break no rule. */
+class Unreadable extends ConfigError {}
+
+async function read<T>({ path, setting, mostBytes, parse }: FileToFollow<T>): Promise<T> {
+  let bytes: Buffer;
   try {
-    return await readFile(path);
+    bytes = await readRegularFile(path, mostBytes);
   } catch (error) {
-    throw new ConfigError(`${setting}=${path}: cannot be read (${messageOf(error)})`, { cause: error });
+    throw new Unreadable(`${setting}=${path}: cannot be read (${messageOf(error)})`, { cause: error });
   }
+  return await parse(bytes);
 }
 
 const failures = counter('settings_file_failures_total', 'Changes of a settings file that could not be read', [

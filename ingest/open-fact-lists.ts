@@ -4,7 +4,7 @@ import type { Logger } from '../infra/log.ts';
 import { givingWay } from '../infra/slices.ts';
 import type { IngestConfig } from './config.ts';
 import type { FactLists } from './fact-finding/fact-finder.ts';
-import { readValidityList, type ValidityList } from './fact-finding/validity-list.ts';
+import { listLimits, readValidityList, type ValidityList } from './fact-finding/validity-list.ts';
 
 type ListSetting = 'INGEST_DATACENTRE_FILE' | 'INGEST_DENY_FILE' | 'INGEST_ALLOW_FILE';
 
@@ -20,6 +20,7 @@ export async function openFactLists(
     if (path === '') return undefined;
     const file = await followFile({
       ...{ path, setting, log, ...(lookEveryMs !== undefined && { lookEveryMs }) },
+      mostBytes: listLimits.bytes,
       parse: bytes => givingWay(readValidityList(bytes, `${setting}=${path}`, holds)),
       about: ({ networks, userAgents }: ValidityList) => ({ networks: networks.size, userAgents: userAgents.length }),
     });

@@ -7,7 +7,7 @@ import type { Click } from './click.ts';
 import { ClickLines } from './click-lines.ts';
 import type { ClickLog } from './click-log.ts';
 import type { IngestConfig } from './config.ts';
-import { type LinkKeys, noLinkKeys, readLinkKeys } from './links/link-keys.ts';
+import { type LinkKeys, mostKeyFileBytes, noLinkKeys, readLinkKeys } from './links/link-keys.ts';
 import { openSpool, type Spool } from './spool/spool.ts';
 import { openSpoolDisk } from './spool/spool-disk.ts';
 
@@ -43,6 +43,7 @@ export async function openLinks({ config, clickLog, log, lookEveryMs }: LinksDep
 function followLinkKeys(path: string, log: Logger, lookEveryMs?: number): Promise<FollowedFile<LinkKeys>> {
   const setting = 'INGEST_LINK_KEYS_FILE';
   return followFile({
+    mostBytes: mostKeyFileBytes,
     ...{ path, setting, log, parse: bytes => givingWay(readLinkKeys(bytes, `${setting}=${path}`)) },
     ...(lookEveryMs !== undefined && { lookEveryMs }),
     about: ({ keys, destinations }) => ({ keys: [...keys.keys()], ads: destinations.size }),

@@ -5,12 +5,12 @@
  * Partition p belongs to shard p mod S. So the order of the shards is part of the configuration, and must be the same
  * in all processes. The order of the nodes in a shard only says which one readers prefer: the first.
  */
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { type ClickHouseConfig, withoutUserInfo } from '../config.ts';
 import { ConfigError, messageOf } from '../errors.ts';
+import { readRegularFileSync } from '../regular-file.ts';
 
 export interface TopologyNode {
   /**
@@ -161,7 +161,7 @@ function pathOf(url: string): string {
 
 function readText(path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readRegularFileSync(path).toString();
   } catch (error) {
     throw new ConfigError(`CLICKHOUSE_URL=file://${path}: cannot be read: ${messageOf(error)}`, { cause: error });
   }

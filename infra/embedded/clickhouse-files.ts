@@ -8,8 +8,11 @@
  * refused, except for constants (`SELECT 1`), which no quota counts. Everybody else signs in with the password.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { ConfigError, messageOf } from '../errors.ts';
+import { readRegularFileSync } from '../regular-file.ts';
+import { writeWhole } from './whole-file.ts';
 
 export interface ClickHouseFiles {
   /** The tables. */
@@ -38,13 +41,30 @@ export function clickHouseFiles(dataDir: string): ClickHouseFiles {
 
 export const clickHouseUser = 'adclicks';
 
-/** Returns `given`, or the password that was created at the first start. */
+/**
+ * Returns `given`, or the password that was created at the first start. If its file is empty, as one that was being written
+ * when the power went, another is created: an empty password would let everybody in. @throws ConfigError
+ */
 export function passwordOf(files: ClickHouseFiles, given: string): string {
   if (given !== '') return given;
-  if (existsSync(files.password)) return readFileSync(files.password, 'utf8').trim();
+  const kept = existsSync(files.password) ? textIn(files.password) : '';
+  if (kept !== '') return kept;
   const password = randomBytes(18).toString('base64url');
-  writeFileSync(files.password, `${password}\n`, { mode: 0o600 });
+  writeWhole(files.password, `${password}\n`, 0o600);
   return password;
+}
+
+function textIn(path: string): string {
+  const wrong = (what: string, cause?: unknown) =>
+    new ConfigError(`DATA_DIR: ${path}: ${what}. If it is removed, the next start makes another password`, { cause });
+  let text: string;
+  try {
+    text = readRegularFileSync(path).toString().trim();
+  } catch (error) {
+    throw wrong(`cannot be read (${messageOf(error)})`, error);
+  }
+  if (text === '' || /^[!-~]{8,128}$/.test(text)) return text;
+  throw wrong('must have one password, of 8 to 128 characters of ASCII without spaces');
 }
 
 /** The statements of a start, in their order. The last ends with standard input, and with it the server. */

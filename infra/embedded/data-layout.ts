@@ -6,10 +6,11 @@
  * layout has another number, and a release that does not know the number touches nothing. (Tables change by migrations,
  * which only add: infra/migrate.ts.)
  */
-import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, messageOf } from '../errors.ts';
+import { readRegularFileSync } from '../regular-file.ts';
 import { release } from '../release.ts';
+import { writeWhole } from './whole-file.ts';
 
 const layout = '1';
 
@@ -27,17 +28,21 @@ export function requireKnownLayout(dataDir: string): void {
     );
   }
   try {
-    writeFileSync(path, `${layout}\n`);
+    writeWhole(path, `${layout}\n`);
   } catch (error) {
     throw new ConfigError(`DATA_DIR: ${path} cannot be written: ${messageOf(error)}`, { cause: error });
   }
 }
 
-/** Returns undefined when there is no layout file, as in a new directory and in one of release 0.1.0. */
+/**
+ * Returns undefined when there is no layout file, as in a new directory and in one of release 0.1.0, or an empty one, which
+ * an earlier release has left when the machine lost its power.
+ */
 function layoutIn(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8').trim();
-  } catch {
-    return undefined;
+    return readRegularFileSync(path).toString().trim() || undefined;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw new ConfigError(`DATA_DIR: ${path} cannot be read: ${messageOf(error)}`, { cause: error });
   }
 }

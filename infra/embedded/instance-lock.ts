@@ -1,11 +1,15 @@
 /**
  * Allows only one running instance per data directory. The lock file names its owner by pid and start time. So the file
  * of a killed instance is taken over without a question, even when its pid now belongs to another program.
+ *
+ * On a full disk the lock is a symbolic link with that text, which needs no room: whoever has to drain a directory must be
+ * able to start.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ConfigError } from '../errors.ts';
+import { ConfigError, messageOf } from '../errors.ts';
+import { readRegularFileSync } from '../regular-file.ts';
 import { identityOf, livingPid } from './process-identity.ts';
 
 /**
@@ -17,14 +21,14 @@ export async function lockDataDir(dataDir: string, setting = 'DATA_DIR'): Promis
   const own = identityOf(process.pid);
   writable(dataDir, setting);
   while (!create(path, own, setting)) {
-    const holder = await holderOf(path);
+    const holder = await holderOf(path, setting);
     if (holder === undefined) continue;
     refuseIfLiving(holder, dataDir, setting);
     putAside(path, own, dataDir, setting);
   }
   return {
     [Symbol.dispose]() {
-      if (read(path) === own) rmSync(path, { force: true });
+      if (ownerIn(path) === own) rmSync(path, { force: true });
     },
   };
 }
@@ -43,6 +47,19 @@ function create(path: string, own: string, setting: string): boolean {
     return true;
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false;
+    if (codeOf(error) === 'ENOSPC') return createLink(path, own, setting);
+    throw new ConfigError(`${setting}: ${path} cannot be written (${codeOf(error)})`, { cause: error });
+  }
+}
+
+/** The file is there by now, without its text. Whoever finds it so before it is removed takes it for a dead one's. */
+function createLink(path: string, own: string, setting: string): boolean {
+  try {
+    rmSync(path, { force: true });
+    symlinkSync(own, path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false;
     throw new ConfigError(`${setting}: ${path} cannot be written (${codeOf(error)})`, { cause: error });
   }
 }
@@ -51,11 +68,11 @@ function create(path: string, own: string, setting: string): boolean {
  * Returns undefined when the file is gone. It is empty for a moment while its owner writes it. If it is empty for
  * longer, its owner died during that.
  */
-async function holderOf(path: string): Promise<string | undefined> {
-  const holder = read(path);
+async function holderOf(path: string, setting: string): Promise<string | undefined> {
+  const holder = read(path, setting);
   if (holder !== '') return holder;
   await sleep(200);
-  return read(path);
+  return read(path, setting);
 }
 
 function refuseIfLiving(holder: string, dataDir: string, setting: string): void {
@@ -78,17 +95,31 @@ function putAside(path: string, own: string, dataDir: string, setting: string): 
     if (codeOf(error) === 'ENOENT') return;
     throw error;
   }
-  const holder = read(aside) ?? '';
+  const holder = ownerIn(aside) ?? '';
   if (livingPid(holder) === undefined) rmSync(aside, { force: true });
   else renameSync(aside, path);
   refuseIfLiving(holder, dataDir, setting);
 }
 
-function read(path: string): string | undefined {
+/** @throws ConfigError for what is there and is no lock: nobody can tell who has put it there, and it cannot be taken over */
+function read(path: string, setting: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
+    return ownerIn(path);
+  } catch (error) {
+    throw new ConfigError(
+      `${setting}: ${path} cannot be read (${messageOf(error)}): remove it if no other instance runs there`,
+      { cause: error },
+    );
+  }
+}
+
+/** Returns undefined if there is no such file. */
+function ownerIn(path: string): string | undefined {
+  try {
+    return lstatSync(path).isSymbolicLink() ? readlinkSync(path) : readRegularFileSync(path).toString();
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
   }
 }
 

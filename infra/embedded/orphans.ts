@@ -3,10 +3,11 @@
  * then they hold ports and the database's files, and a new start would fail because of them. Its broker continues to
  * run.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../log.ts';
+import { readRegularFileSync } from '../regular-file.ts';
 import { brokerFiles } from './broker-files.ts';
 import { commandLineOf, identityOf, isAlive, livingPid } from './process-identity.ts';
 
@@ -38,7 +39,7 @@ export async function endOrphans(dataDir: string, drainMs: number, log: Logger):
  */
 export async function endOrphanBroker(dataDir: string, log: Logger): Promise<void> {
   const files = brokerFiles(dataDir);
-  const pid = existsSync(files.pid) ? Number(readFileSync(files.pid, 'utf8')) : 0;
+  const pid = Number(textIn(files.pid));
   const isOurs = () => isAlive(pid) && commandLineOf(pid)?.includes(files.serverProperties) === true;
   if (!(pid > 0) || !isOurs()) return;
   log.warn({ pid }, 'ending the broker that an earlier run has left behind');
@@ -55,10 +56,20 @@ function directoryOf(dataDir: string): string {
   return join(dataDir, 'children');
 }
 
+/** One that cannot be read hides no other one. */
 function recordedIn(directory: string): string[] {
   try {
-    return readdirSync(directory).map(name => readFileSync(join(directory, name), 'utf8'));
+    return readdirSync(directory).map(name => textIn(join(directory, name)));
   } catch {
     return [];
+  }
+}
+
+/** Empty where there is no such file, or it cannot be read. */
+function textIn(path: string): string {
+  try {
+    return readRegularFileSync(path).toString();
+  } catch {
+    return '';
   }
 }

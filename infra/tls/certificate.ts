@@ -3,9 +3,10 @@
  * use. Whatever passes here can be served.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { ConfigError, messageOf } from '../errors.ts';
+import { readRegularFileSync } from '../regular-file.ts';
 import type { TlsConfig } from './config.ts';
 
 export interface Certificate {
@@ -97,7 +98,7 @@ const ciphers = [
 
 function textIn(setting: string, file: string): string {
   try {
-    return readFileSync(file, 'utf8');
+    return readRegularFileSync(file).toString();
   } catch (error) {
     throw new ConfigError(`${setting}=${file}: cannot be read (${messageOf(error)})`);
   }

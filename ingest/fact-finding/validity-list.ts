@@ -8,7 +8,8 @@
  *     user-agent: FooBot/     a user agent that contains this text, in capitals or not; no comment can follow
  *
  * A list is read as a whole or not at all: one bad line refuses it, because half a list would judge clicks otherwise
- * than its author thinks.
+ * than its author thinks. A list with nothing in it, not even a comment, is refused too: so a copy looks that has failed,
+ * and it would switch its rule off.
  */
 import { isUtf8 } from 'node:buffer';
 import { brokenRule } from '../../infra/broken-rule.ts';
@@ -46,8 +47,10 @@ export function* readValidityList(
   const networks: Network[] = [];
   const userAgents: string[] = [];
   let number = 0;
+  let isEmpty = true;
   for (const line of linesOf(bytes.toString())) {
     if (++number % linesInSlice === 0) yield;
+    isEmpty &&= line.trim() === '';
     const at = `line ${number}`;
     if (line.length > listLimits.lineLength)
       throw wrong(`${at} has ${line.length} characters, but may have ${listLimits.lineLength}`);
@@ -64,6 +67,7 @@ export function* readValidityList(
         `${at} is one too many: a list may have ${listLimits.networks} networks and ${listLimits.userAgents} user agents`,
       );
   }
+  if (isEmpty) throw wrong('is empty, but must have a line: a list without entries says so in a comment (# …)');
   return { networks: written, addresses: yield* NetworkSet.of(networks), userAgents };
 }
 

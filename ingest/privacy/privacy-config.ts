@@ -2,9 +2,9 @@
  * CONTRACT: defines the settings that say what is kept of personal data, and makes the rules and the keys out of them.
  */
 import { createSecretKey, type KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { type Static, Type } from 'typebox';
 import { ConfigError, messageOf } from '../../infra/errors.ts';
+import { readRegularFileSync } from '../../infra/regular-file.ts';
 import type { PersonalDataRules } from './personal-data.ts';
 
 /** The settings of every process that hashes, or that is asked about persons whose ids are hashed. */
@@ -78,7 +78,7 @@ const maxKeys = 8;
 
 function textOf(path: string, name: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readRegularFileSync(path).toString();
   } catch (error) {
     throw new ConfigError(`${name}: cannot be read (${messageOf(error)})`, { cause: error });
   }

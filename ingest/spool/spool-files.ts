@@ -71,6 +71,11 @@ export class SpoolFiles {
     return this.#bytes;
   }
 
+  /** No file is there, and none is being written. */
+  get isEmpty(): boolean {
+    return this.#bytes === 0 && this.#complete.size === 0;
+  }
+
   /** @throws Retryable when the line is not kept: no room, or the disk has failed */
   append(line: string): Promise<void> {
     const record = spoolRecord(line);
@@ -94,11 +99,11 @@ export class SpoolFiles {
     return undefined;
   }
 
-  /** Returns the name of the oldest file, which is not appended to any more, or undefined if there is none. */
-  async oldest(): Promise<string | undefined> {
-    if (this.#complete.size === 0) await this.#inTurn(() => this.#endFile());
-    const [name] = this.#complete.keys();
-    return name;
+  /** Returns the name of the oldest file but these. It is not appended to any more. Undefined: there is none. */
+  async oldestBut(these: ReadonlySet<string>): Promise<string | undefined> {
+    const oldest = () => this.#complete.keys().find(name => !these.has(name));
+    if (oldest() === undefined) await this.#inTurn(() => this.#endFile());
+    return oldest();
   }
 
   read(name: string): Promise<Buffer> {
@@ -107,12 +112,23 @@ export class SpoolFiles {
 
   async remove(name: string): Promise<void> {
     await this.#disk.remove(name);
-    this.#forget(name);
+    this.forget(name);
   }
 
   async putAside(name: string): Promise<void> {
     await this.#disk.putAside(name);
-    this.#forget(name);
+    this.forget(name);
+  }
+
+  /** How many were put aside, by this process and those before it. */
+  countAside(): Promise<number> {
+    return this.#disk.countAside();
+  }
+
+  /** A file that is not there any more. */
+  forget(name: string): void {
+    this.#bytes -= this.#complete.get(name) ?? 0;
+    this.#complete.delete(name);
   }
 
   /** When all that waits is written. */
@@ -141,6 +157,7 @@ export class SpoolFiles {
       this.#bytes -= batch.bytes;
       this.#refusedBecause = `the spool cannot be written: ${messageOf(error)}`;
       this.#refusedUntilMs = performance.now() + refusedForMs;
+      await this.#cutFile();
       await this.#endFile();
       batch.written.reject(new Retryable(this.#refusedBecause, { cause: error }));
     }
@@ -149,6 +166,12 @@ export class SpoolFiles {
   async #begin(): Promise<ActiveFile> {
     const name = `${String(this.#next++).padStart(12, '0')}.spool`;
     return { name, file: await this.#disk.create(name), bytes: 0 };
+  }
+
+  /** A part of what was not promised would look like damage later. */
+  async #cutFile(): Promise<void> {
+    const active = this.#active;
+    await active?.file.cut(active.bytes).catch(() => undefined);
   }
 
   /** Ends the file that is appended to. One in which nothing was synced has no line that was promised. */
@@ -163,11 +186,6 @@ export class SpoolFiles {
       // What was promised is synced, and stays.
     }
     if (active.bytes > 0) this.#complete.set(active.name, active.bytes);
-  }
-
-  #forget(name: string): void {
-    this.#bytes -= this.#complete.get(name) ?? 0;
-    this.#complete.delete(name);
   }
 }
 

@@ -80,51 +80,128 @@ interface Sending extends Pick<SpoolOptions, 'send' | 'log' | 'retryMs'> {
   readonly show: () => void;
 }
 
+/**
+ * A file that the disk does not give back, or does not let go, holds up no other one. It is tried again each time that
+ * all others were sent, and at least once a minute.
+ */
 async function sendAll(sending: Sending): Promise<void> {
   const { files, stop, wakeUp, log, retryMs = 1_000 } = sending;
+  const stuck = new StuckFiles(log);
   while (!stop.aborted) {
-    if (files.bytes === 0) {
-      await wakeUp.pause(lookEveryMs, stop);
-      // Kafka has just refused a click.
-      await pause(retryMs, stop);
-      continue;
-    }
+    stuckFiles.set(stuck.names.size + (await files.countAside().catch(() => 0)));
     try {
-      const name = await files.oldest();
-      if (name !== undefined) await sendFile(name, sending);
-      else await pause(retryMs, stop);
+      const name = files.isEmpty ? undefined : await files.oldestBut(stuck.names);
+      if (name !== undefined) {
+        await sendFile(name, sending, stuck);
+        continue;
+      }
     } catch (error) {
       if (!(error instanceof Retryable)) log.error({ err: error }, 'spool: not sent, and tried again');
       await pause(retryMs, stop);
+      continue;
     }
+    if (files.isEmpty || stuck.names.size > 0) await wakeUp.pause(lookEveryMs, stop);
+    // Kafka has just refused a click, or one is being written.
+    await pause(retryMs, stop);
+    stuck.tryAgain();
+  }
+}
+
+/** Files that cannot be read, or cannot be removed although Kafka has their clicks. */
+class StuckFiles {
+  readonly names = new Set<string>();
+  /** They are not sent again. How many of their parts could not be read. */
+  readonly sent = new Map<string, number>();
+  readonly #told = new Map<string, string>();
+  readonly #log: Logger;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  add(name: string, what: string, error: unknown): void {
+    this.names.add(name);
+    const why = messageOf(error);
+    if (this.#told.get(name) === why) return;
+    this.#told.set(name, why);
+    this.#log.error({ name, why }, what);
+  }
+
+  tryAgain(): void {
+    this.names.clear();
+  }
+
+  gone(name: string): void {
+    this.sent.delete(name);
+    this.#told.delete(name);
   }
 }
 
 /** @throws when it was not sent; the file is still there */
-async function sendFile(name: string, { files, send, log, show, stop, retryMs = 1_000 }: Sending): Promise<void> {
-  const bytes = await files.read(name);
+async function sendFile(name: string, sending: Sending, stuck: StuckFiles): Promise<void> {
+  const { files, show } = sending;
+  const unreadable = stuck.sent.get(name) ?? (await sendContent(name, sending, stuck));
+  if (unreadable === undefined) return;
+  stuck.sent.set(name, unreadable);
+  try {
+    if (unreadable === 0) await files.remove(name);
+    else await files.putAside(name);
+    stuck.gone(name);
+  } catch (error) {
+    if (isMissing(error)) files.forget(name);
+    else stuck.add(name, 'spool: a file was sent and cannot be removed; this process does not send it again', error);
+  }
+  show();
+}
+
+/** Returns how many parts cannot be read, or undefined when it was not sent. */
+async function sendContent(name: string, sending: Sending, stuck: StuckFiles): Promise<number | undefined> {
+  const { files, log } = sending;
+  let bytes: Buffer;
+  try {
+    bytes = await files.read(name);
+  } catch (error) {
+    if (!isMissing(error)) stuck.add(name, 'spool: a file cannot be read, and is tried again', error);
+    else {
+      log.error({ name }, 'spool: a file is gone that this process has not removed');
+      files.forget(name);
+    }
+    return undefined;
+  }
+  const found = await sendClicks(bytes, sending);
+  if (found === undefined) return undefined;
+  const { sent, unreadable } = found;
+  if (unreadable > 0) {
+    log.error({ name, unreadable }, 'spool: a file has parts that cannot be read, and is put aside');
+    unreadableTotal.inc(unreadable);
+  }
+  log.info({ name, clicks: sent }, 'spool: sent');
+  replayed.inc(sent);
+  return unreadable;
+}
+
+/** Returns undefined when it was told to stop. */
+async function sendClicks(
+  bytes: Buffer,
+  { send, log, stop, retryMs = 1_000 }: Sending,
+): Promise<{ readonly sent: number; readonly unreadable: number } | undefined> {
   let [sent, unreadable] = [0, 0];
   for (let at = 0; at < bytes.length; ) {
     const { texts, unreadableBytes, end } = readSpool(bytes, at, maxClicks);
     const clicks = texts.map(readSpooledClick).filter(click => click !== undefined);
     while (clicks.length > 0 && !(await isSent(send, clicks, log))) {
       await pause(retryMs, stop);
-      if (stop.aborted) return;
+      if (stop.aborted) return undefined;
     }
     sent += clicks.length;
     unreadable += texts.length - clicks.length + unreadableBytes;
     at = end;
   }
-  if (unreadable === 0) {
-    await files.remove(name);
-  } else {
-    log.error({ name, unreadable }, 'spool: a file has parts that cannot be read, and is put aside');
-    unreadableTotal.inc(unreadable);
-    await files.putAside(name);
-  }
-  log.info({ name, clicks: sent }, 'spool: sent');
-  replayed.inc(sent);
-  show();
+  return { sent, unreadable };
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
 async function isSent(send: SpoolOptions['send'], clicks: readonly Click[], log: Logger): Promise<boolean> {
@@ -139,6 +216,10 @@ async function isSent(send: SpoolOptions['send'], clicks: readonly Click[], log:
 }
 
 const spoolBytes = gauge('spool_bytes', 'Bytes of clicks that were answered and wait on the disk of ingest for Kafka');
+const stuckFiles = gauge(
+  'spool_stuck_files',
+  'Files of the spool that could not be read, whole or at all, or not be removed; 0 where all is well',
+);
 const spooled = counter('spooled_clicks_total', 'Clicks that were kept on the disk because Kafka did not take them');
 const replayed = counter('spool_sent_clicks_total', 'Clicks that Kafka has taken out of the spool');
 const unreadableTotal = counter(

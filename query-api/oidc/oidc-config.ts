@@ -1,11 +1,11 @@
 /** Defines the settings by which persons sign in to the dashboard with an identity provider (OpenID Connect), and reads their files. */
 import { createPrivateKey, type KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { type Static, Type } from 'typebox';
 import { brokenRule } from '../../infra/broken-rule.ts';
 import { ConfigError, messageOf } from '../../infra/errors.ts';
 import { isLoopback } from '../../infra/keys/config.ts';
 import { keyIdPattern } from '../../infra/keys/key-text.ts';
+import { readRegularFileSync } from '../../infra/regular-file.ts';
 
 export const OidcConfig = Type.Object({
   OIDC_ISSUER: Type.String({
@@ -78,7 +78,7 @@ export function oidcOf(config: OidcConfig): Oidc | undefined {
   return {
     issuer: urlOf('OIDC_ISSUER', config.OIDC_ISSUER),
     clientId: config.OIDC_CLIENT_ID,
-    clientSecret: secretFile === '' ? undefined : textOf('OIDC_CLIENT_SECRET_FILE', secretFile).trim(),
+    clientSecret: secretFile === '' ? undefined : clientSecretIn(secretFile),
     scopes: config.OIDC_SCOPES,
     groupsClaim: config.OIDC_GROUPS_CLAIM,
     groupKeys: config.OIDC_GROUP_KEYS.split(',').map(groupKeyOf),
@@ -105,6 +105,12 @@ function groupKeyOf(text: string): GroupKey {
   throw new ConfigError(brokenRule('OIDC_GROUP_KEYS', text, 'must be a group and the id of an API key: group=KEY_ID'));
 }
 
+function clientSecretIn(path: string): string {
+  const secret = textOf('OIDC_CLIENT_SECRET_FILE', path).trim();
+  if (secret !== '') return secret;
+  throw new ConfigError(`OIDC_CLIENT_SECRET_FILE=${path}: is empty, but must have the secret of the client`);
+}
+
 function sessionKeyOf(path: string): KeyObject {
   const pem = textOf('OIDC_SESSION_KEY_FILE', path);
   const rule = `OIDC_SESSION_KEY_FILE=${path}: must have an Ed25519 private key (PEM), as openssl genpkey -algorithm ed25519 makes it`;
@@ -121,7 +127,7 @@ function sessionKeyOf(path: string): KeyObject {
 
 function textOf(setting: string, path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readRegularFileSync(path).toString();
   } catch (error) {
     throw new ConfigError(`${setting}=${path}: cannot be read: ${messageOf(error)}`);
   }

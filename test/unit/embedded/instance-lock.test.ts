@@ -1,10 +1,21 @@
-import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { lockDataDir } from '../../../infra/embedded/instance-lock.ts';
 import { identityOf } from '../../../infra/embedded/process-identity.ts';
+import { canMountSmallDisk, mountSmallDisk } from '../../faults/small-disk.ts';
 
 describe('the lock on a data directory', () => {
   let dataDir: string;
@@ -68,6 +79,33 @@ describe('the lock on a data directory', () => {
     expect(readFileSync(lockFile(), 'utf8')).toBe('somebody else');
   });
 
+  it.each([
+    ['a directory', () => mkdirSync(lockFile()), 'must be a file, and is a directory'],
+    ['a named pipe', () => void execFileSync('mkfifo', [lockFile()]), 'must be a file, and is a named pipe'],
+  ])('refuses to start on %s, and says what to do', async (_what, make, why) => {
+    make();
+    await expect(lockDataDir(dataDir)).rejects.toThrow(
+      `DATA_DIR: ${lockFile()} cannot be read (${why}): remove it if no other instance runs there`,
+    );
+  });
+
+  it.each(['nowhere', 'instance.lock', '1 an earlier time'])('takes over from a link to %j', async target => {
+    symlinkSync(target, lockFile());
+    using _lock = await lockDataDir(dataDir);
+    expect(readFileSync(lockFile(), 'utf8')).toBe(identityOf(process.pid));
+  });
+
+  it('is a link that needs no room on a full disk, and holds there too', async context => {
+    if (!(await canMountSmallDisk())) return context.skip('this user may not mount a tmpfs');
+    await using _disk = await mountSmallDisk(dataDir, 1);
+    fill(join(dataDir, 'filling'));
+    const lock = await lockDataDir(dataDir, 'INGEST_SPOOL_DIR');
+    expect(readlinkSync(lockFile())).toBe(identityOf(process.pid));
+    await expect(lockDataDir(dataDir)).rejects.toThrow(`another instance (pid ${process.pid}) runs`);
+    lock[Symbol.dispose]();
+    expect(readdirSync(dataDir)).toEqual(['filling']);
+  });
+
   it('says so when the directory cannot be created', async () => {
     writeFileSync(join(dataDir, 'file'), '');
     await expect(lockDataDir(join(dataDir, 'file', 'below'))).rejects.toThrow(
@@ -75,6 +113,17 @@ describe('the lock on a data directory', () => {
     );
   });
 });
+
+/** Until nothing goes in any more. */
+function fill(path: string): void {
+  for (const bytes of [64 << 10, 4 << 10, 1]) {
+    try {
+      for (;;) writeFileSync(path, Buffer.alloc(bytes), { flag: 'a' });
+    } catch (error) {
+      if (!`${error}`.includes('ENOSPC')) throw error;
+    }
+  }
+}
 
 async function identityOfEnded(): Promise<string> {
   const child = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60_000)']);

@@ -1,18 +1,37 @@
 /** A settings file is exchanged without a restart, and one that is half written stops nothing. */
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import fs from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { ConfigError } from '../../../infra/errors.ts';
 import { followFile } from '../../../infra/followed-file.ts';
 import { registry } from '../../../infra/metrics.ts';
 import { eventually } from '../../support/wait.ts';
 
+/** Is called before each look at the state of the file. */
+let atEachLook: (() => void) | undefined;
+const realStat = fs.stat;
+beforeAll(() => {
+  fs.stat = ((...given: Parameters<typeof realStat>) => {
+    atEachLook?.();
+    return realStat(...given);
+  }) as typeof realStat;
+  syncBuiltinESMExports();
+});
+afterAll(() => {
+  fs.stat = realStat;
+  syncBuiltinESMExports();
+});
+
 let directory = '';
 let path = '';
 let logged = '';
 beforeEach(() => {
+  atEachLook = undefined;
   directory = mkdtempSync(join(tmpdir(), 'followed-'));
   path = join(directory, 'secrets.txt');
   logged = '';
@@ -27,7 +46,7 @@ function parse(bytes: Buffer): string[] {
 
 const follow = () =>
   followFile({
-    ...{ path, setting: 'WORDS_FILE', lookEveryMs: 5, parse },
+    ...{ path, setting: 'WORDS_FILE', lookEveryMs: 5, mostBytes: 1_000, parse },
     about: words => ({ words: words.length }),
     log: pino({}, { write: line => (logged += line) }),
   });
@@ -77,4 +96,73 @@ it.each([
 ])('ends the start when it %s', async (_what, text, message) => {
   if (text !== undefined) put(text);
   await expect(follow()).rejects.toThrow(message);
+});
+
+it.each([
+  ['a named pipe into which nobody writes', () => void execFileSync('mkfifo', [path]), 'is a named pipe'],
+  ['a directory', () => mkdirSync(path), 'is a directory'],
+  ['a link to itself', () => symlinkSync(path, path), 'ELOOP'],
+  ['a device without an end', () => symlinkSync('/dev/zero', path), 'is a device'],
+  ['larger than it may be', () => writeFileSync(path, Buffer.alloc(2_000)), 'has 2000 bytes, but may have 1000'],
+])('stays what was read before while it is %s, and nothing waits for that', async (_what, make, why) => {
+  put('banana');
+  await using file = await follow();
+  rmSync(path);
+  make();
+  await eventually('it is told', async () => logged.includes(why));
+  expect(file.current()).toEqual(['banana']);
+  expect(await isStale()).toBe(1);
+  rmSync(path, { recursive: true });
+  put('cherry');
+  await eventually('the next one', async () => file.current().join() === 'cherry');
+});
+
+it('is not in force while it is being written, though every half of it breaks no rule', async () => {
+  put('banana');
+  await using file = await follow();
+  let looks = 0;
+  writeFileSync(path, 'cherry');
+  atEachLook = () => {
+    looks++;
+    appendFileSync(path, ' damson');
+    expect(file.current()).toEqual(['banana']);
+  };
+  await eventually('some looks', async () => looks > 10);
+  atEachLook = undefined;
+  const whole = ['cherry', ...Array.from({ length: looks }, () => 'damson')];
+  await eventually('the whole', async () => file.current().length === whole.length);
+  expect(file.current()).toEqual(whole);
+});
+
+it('is not in force when it has changed while it was read', async () => {
+  put('banana');
+  let isWritten = false;
+  await using file = await followFile({
+    ...{ path, setting: 'WORDS_FILE', lookEveryMs: 5, mostBytes: 1_000, log: pino({ level: 'silent' }) },
+    parse(bytes) {
+      const words = parse(bytes);
+      if (words.length === 1 && words[0] === 'cherry' && !isWritten) {
+        isWritten = true;
+        appendFileSync(path, ' damson');
+      }
+      return words;
+    },
+    about: words => {
+      expect(words).not.toEqual(['cherry']);
+      return {};
+    },
+  });
+  put('cherry');
+  await eventually('the whole', async () => file.current().length === 2);
+  expect(isWritten).toBe(true);
+});
+
+it('that is as it was before is in force, and the metric says so', async () => {
+  put('banana');
+  await using file = await follow();
+  renameSync(path, `${path}.away`);
+  await eventually('it is told', async () => (await isStale()) === 1);
+  renameSync(`${path}.away`, path);
+  await eventually('it is there again', async () => (await isStale()) === 0);
+  expect(file.current()).toEqual(['banana']);
 });

@@ -53,6 +53,9 @@ class Disk implements SpoolDisk {
         this.syncs++;
         if (!hasFailed) content.synced = content.bytes.length;
       },
+      cut: async (bytes: number) => {
+        content.bytes = content.bytes.subarray(0, bytes);
+      },
       close: async () => undefined,
     };
   }
@@ -63,6 +66,10 @@ class Disk implements SpoolDisk {
 
   async remove(name: string) {
     this.files.delete(name);
+  }
+
+  async countAside() {
+    return this.aside.size;
   }
 
   async putAside(name: string) {
