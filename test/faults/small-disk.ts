@@ -1,17 +1,25 @@
 /** A file system of its own for a store or a broker, small enough to be filled. */
 import { execFile, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmdirSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 const defaultSizeMb = 384;
 
-/** @throws Error where this user may not mount: the fault "disk full" cannot be had there */
-export async function mountSmallDisk(directory: string, sizeMb = defaultSizeMb): Promise<AsyncDisposable> {
+/**
+ * `mostFiles`: with the directory itself. @throws Error where this user may not mount: the fault "disk full" cannot be had
+ * there
+ */
+export async function mountSmallDisk(
+  directory: string,
+  sizeMb = defaultSizeMb,
+  mostFiles?: number,
+): Promise<AsyncDisposable> {
   const run = promisify(execFile);
+  const size = [`size=${sizeMb}m`, ...(mostFiles === undefined ? [] : [`nr_inodes=${mostFiles}`])].join(',');
   try {
-    await run('mount', ['-t', 'tmpfs', '-o', `size=${sizeMb}m`, 'adclicks-faults', directory]);
+    await run('mount', ['-t', 'tmpfs', '-o', size, 'adclicks-faults', directory]);
   } catch (error) {
     throw new Error(
       'the fault "disk full" needs the right to mount a tmpfs (root): leave that round out with --rounds',
@@ -28,6 +36,17 @@ export async function mountSmallDisk(directory: string, sizeMb = defaultSizeMb):
       await run('umount', ['-l', directory]);
     },
   };
+}
+
+/** Until nothing goes into the disk of this file any more. */
+export function fillDisk(path: string): void {
+  for (const bytes of [64 << 10, 4 << 10, 1]) {
+    try {
+      for (;;) appendFileSync(path, Buffer.alloc(bytes));
+    } catch (error) {
+      if (!`${error}`.includes('ENOSPC')) throw error;
+    }
+  }
 }
 
 export async function canMountSmallDisk(): Promise<boolean> {

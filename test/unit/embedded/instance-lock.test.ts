@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { lockDataDir } from '../../../infra/embedded/instance-lock.ts';
 import { identityOf } from '../../../infra/embedded/process-identity.ts';
-import { canMountSmallDisk, mountSmallDisk } from '../../faults/small-disk.ts';
+import { canMountSmallDisk, fillDisk, mountSmallDisk } from '../../faults/small-disk.ts';
 
 describe('the lock on a data directory', () => {
   let dataDir: string;
@@ -98,7 +98,7 @@ describe('the lock on a data directory', () => {
   it('is a link that needs no room on a full disk, and holds there too', async context => {
     if (!(await canMountSmallDisk())) return context.skip('this user may not mount a tmpfs');
     await using _disk = await mountSmallDisk(dataDir, 1);
-    fill(join(dataDir, 'filling'));
+    fillDisk(join(dataDir, 'filling'));
     const lock = await lockDataDir(dataDir, 'INGEST_SPOOL_DIR');
     expect(readlinkSync(lockFile())).toBe(identityOf(process.pid));
     await expect(lockDataDir(dataDir)).rejects.toThrow(`another instance (pid ${process.pid}) runs`);
@@ -113,17 +113,6 @@ describe('the lock on a data directory', () => {
     );
   });
 });
-
-/** Until nothing goes in any more. */
-function fill(path: string): void {
-  for (const bytes of [64 << 10, 4 << 10, 1]) {
-    try {
-      for (;;) writeFileSync(path, Buffer.alloc(bytes), { flag: 'a' });
-    } catch (error) {
-      if (!`${error}`.includes('ENOSPC')) throw error;
-    }
-  }
-}
 
 async function identityOfEnded(): Promise<string> {
   const child = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60_000)']);

@@ -5,9 +5,11 @@
 import { pino } from 'pino';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Retryable } from '../../../../infra/errors.ts';
+import { registry } from '../../../../infra/metrics.ts';
 import type { Click } from '../../../../ingest/click.ts';
 import { openSpool, type Spool } from '../../../../ingest/spool/spool.ts';
 import type { SpoolDisk } from '../../../../ingest/spool/spool-disk.ts';
+import { spoolRecord } from '../../../../ingest/spool/spool-record.ts';
 import { readSpooledClick, spooledText } from '../../../../ingest/spool/spooled-click.ts';
 import { click } from '../../../support/clicks.ts';
 import { eventually } from '../../../support/wait.ts';
@@ -26,6 +28,9 @@ class Disk implements SpoolDisk {
   aside = new Map<string, Buffer>();
   syncs = 0;
   failing: Error | undefined;
+  /** Of which files these fail, and how. */
+  unreadable = new Map<string, Error>();
+  unremovable = new Map<string, Error>();
   /** Each sync waits for it. */
   gate: Promise<void> = Promise.resolve();
 
@@ -61,10 +66,14 @@ class Disk implements SpoolDisk {
   }
 
   async read(name: string) {
-    return this.files.get(name)?.bytes ?? Promise.reject(new Error(`${name} is not there`));
+    const failure = this.unreadable.get(name);
+    if (failure) throw failure;
+    return this.files.get(name)?.bytes ?? Promise.reject(missing(name));
   }
 
   async remove(name: string) {
+    const failure = this.unremovable.get(name);
+    if (failure) throw failure;
     this.files.delete(name);
   }
 
@@ -73,6 +82,8 @@ class Disk implements SpoolDisk {
   }
 
   async putAside(name: string) {
+    const failure = this.unremovable.get(name);
+    if (failure) throw failure;
     this.aside.set(name, await this.read(name));
     this.files.delete(name);
   }
@@ -86,6 +97,10 @@ class Disk implements SpoolDisk {
     }
     return found;
   }
+}
+
+function missing(name: string): Error {
+  return Object.assign(new Error(`ENOENT: no such file or directory, open '${name}'`), { code: 'ENOENT' });
 }
 
 /** Kafka, which is away or there. */
@@ -282,6 +297,94 @@ describe('a spool', () => {
     expect(kafka.taken).toEqual([one]);
   });
 });
+
+describe('a file of the spool that the disk', () => {
+  /** Two files, the first of which is damaged by `damage`, and a Kafka that is there. */
+  async function twoFiles() {
+    const [disk, kafka] = [new Disk(), new Kafka()];
+    const names = ['000000000001.spool', '000000000002.spool'] as const;
+    const clicks = names.map(() => click());
+    for (const [i, name] of names.entries()) {
+      const bytes = spoolRecord(spooledText(clicks[i]!));
+      disk.files.set(name, { bytes, synced: bytes.length });
+    }
+    kafka.isAway = false;
+    return { disk, kafka, names, clicks };
+  }
+
+  it('does not give back holds up no other, is tried again, and is seen as long', async () => {
+    const { disk, kafka, names, clicks } = await twoFiles();
+    disk.unreadable.set(names[0], new Error('EIO: i/o error, read'));
+    const spool = await spoolOn(disk, kafka);
+    await eventually('the other is sent', async () => disk.files.size === 1);
+    expect(kafka.taken).toEqual([clicks[1]]);
+    await eventually('it is seen', async () => (await stuckFiles()) === 1);
+    expect([...disk.files.keys()]).toEqual([names[0]]);
+    disk.unreadable.clear();
+    const more = click();
+    await spool.append(more);
+    await isEmpty(disk);
+    expect(kafka.taken).toHaveLength(3);
+    expect(kafka.taken).toEqual(expect.arrayContaining([clicks[0], more]));
+    await eventually('all is well', async () => (await stuckFiles()) === 0);
+  });
+
+  it.each([false, true])('does not let go is sent once, and not again and again (torn: %j)', async isTorn => {
+    const { disk, kafka, names, clicks } = await twoFiles();
+    if (isTorn) {
+      const content = disk.files.get(names[0])!;
+      content.bytes = Buffer.concat([content.bytes, content.bytes.subarray(0, 20)]);
+    }
+    disk.unremovable.set(names[0], new Error('EROFS: read-only file system, unlink'));
+    const spool = await spoolOn(disk, kafka);
+    await eventually('the other is sent', async () => disk.files.size === 1);
+    for (let i = 0; i < 5; i++) {
+      const sent = kafka.taken.length;
+      await spool.append(click());
+      await eventually('one more', async () => kafka.taken.length > sent);
+    }
+    expect(kafka.taken.filter(({ clickId }) => clickId === clicks[0]!.clickId)).toHaveLength(1);
+    expect(kafka.taken).toHaveLength(7);
+    disk.unremovable.clear();
+    await spool.append(click());
+    await isEmpty(disk);
+    expect([...disk.aside.keys()]).toEqual(isTorn ? [names[0]] : []);
+    expect(kafka.taken.filter(({ clickId }) => clickId === clicks[0]!.clickId)).toHaveLength(1);
+  });
+
+  it('has lost, because somebody has removed it, is forgotten: the spool has its room again', async () => {
+    const { disk, kafka, names, clicks } = await twoFiles();
+    disk.unreadable.set(names[0], missing(names[0]));
+    const spool = await spoolOn(disk, kafka, 1_000);
+    await eventually('the other is sent', async () => kafka.taken.length === 1);
+    expect(kafka.taken).toEqual([clicks[1]]);
+    disk.files.clear();
+    expect(await stuckFiles()).toBe(0);
+    expect(spool.refusal()).toBeUndefined();
+  });
+
+  it('has written in part leaves nothing that looks like damage later', async () => {
+    const [disk, kafka] = [new Disk(), new Kafka()];
+    const spool = await spoolOn(disk, kafka, megabyte, 60_000);
+    const one = click();
+    await spool.append(one);
+    disk.failing = new Error('ENOSPC: no space left on device');
+    await expect(spool.append(click())).rejects.toThrow('ENOSPC');
+    disk.failing = undefined;
+    const left = disk.afterPowerCut(1_000);
+    const next = new Kafka();
+    next.isAway = false;
+    await spoolOn(left, next);
+    await isEmpty(left);
+    expect(next.taken).toEqual([one]);
+    expect(left.aside.size).toBe(0);
+  });
+});
+
+async function stuckFiles(): Promise<number | undefined> {
+  const metric = await registry.getSingleMetric('adclicks_spool_stuck_files')?.get();
+  return metric?.values[0]?.value;
+}
 
 it.each([{}, { eventId: 'é "quoted" \\ 클릭', userId: 'u 1', ip: '203.0.113.7' }, { purpose: 'prefetch' }])(
   'keeps all of a click: %j',
