@@ -12,6 +12,7 @@
 import './request-frame.ts';
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { BrokerClocks } from './broker-clocks.ts';
 import { BrokerLink, type Connecting, type KafkaJsBroker } from './broker-link.ts';
 import {
   type AppendWaits,
@@ -64,6 +65,7 @@ class KafkaJsRequests implements BrokerRequests, AppendWaits {
   readonly #seeds: readonly BrokerLink[];
   readonly #links = new Map<NodeId, { readonly link: BrokerLink; readonly address: Address }>();
   readonly #coordinators = new Map<string, NodeId>();
+  readonly #clocks = new BrokerClocks();
   #turn = 0;
 
   constructor(connecting: Connecting, seeds: readonly Address[]) {
@@ -88,6 +90,7 @@ class KafkaJsRequests implements BrokerRequests, AppendWaits {
   ): Promise<readonly ProduceResult[]> {
     return await this.#ask(node, async broker => {
       requireProduce(broker);
+      let sentAt = Date.now();
       const results = await broker.connectionPool.send<readonly ProduceResult[]>({
         requestTimeout: longestProduceMs,
         request: {
@@ -95,6 +98,7 @@ class KafkaJsRequests implements BrokerRequests, AppendWaits {
           async encode() {
             const content = request();
             if (content === undefined) throw new NothingToSend();
+            sentAt = Date.now();
             return encodeProduce(content);
           },
           // kafkajs asks this before the request is encoded.
@@ -105,6 +109,7 @@ class KafkaJsRequests implements BrokerRequests, AppendWaits {
           parse: async decoded => (decoded as { results: readonly ProduceResult[] }).results,
         },
       });
+      this.#clocks.acknowledged(node, results ?? [], { sentAt, answeredAt: Date.now() });
       return results ?? [];
     }).catch(error => {
       if (error instanceof NothingToSend) return [];

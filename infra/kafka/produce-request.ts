@@ -69,6 +69,8 @@ export interface ProduceResult {
   readonly partition: number;
   /** 0 means appended. */
   readonly errorCode: number;
+  /** By the clock of the broker (epoch ms); -1 where the topic takes the times of its writers. */
+  readonly appendedAt: number;
 }
 
 /** Encodes the request without its header. */
@@ -103,7 +105,8 @@ export function decodeProduced(answer: Buffer): ProduceResult[] {
     at += 2 + length;
     for (let partitions = int32(); partitions > 0; partitions--) {
       const partition = int32();
-      results.push({ topic, partition, errorCode: answer.readInt16BE(at) });
+      const appendedAt = Number(answer.readBigInt64BE(at + appendTimeAt));
+      results.push({ topic, partition, errorCode: answer.readInt16BE(at), appendedAt });
       at += resultBytes;
     }
   }
@@ -112,6 +115,7 @@ export function decodeProduced(answer: Buffer): ProduceResult[] {
 
 /** After a partition's number: error, base offset, append time, start of the log. */
 const resultBytes = 2 + 8 + 8 + 8;
+const appendTimeAt = 2 + 8;
 
 /** The bytes of a batch before its checksum and what that covers, and those before its length and what that counts. */
 const beforeChecked = 21;

@@ -42,7 +42,12 @@ export class FakeRequests implements BrokerRequests {
     const results = await this.#call('produce', () =>
       copies.map(({ batch, messages }) => {
         const { topic, partition } = batch;
-        return { topic, partition, errorCode: this.#broker.produceBatch(batch, messages, transactionalId) };
+        return {
+          topic,
+          partition,
+          errorCode: this.#broker.produceBatch(batch, messages, transactionalId),
+          appendedAt: -1,
+        };
       }),
     );
     return results.filter(() => !this.#network.chance(0.01));

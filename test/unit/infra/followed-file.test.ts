@@ -14,8 +14,14 @@ import { eventually } from '../../support/wait.ts';
 
 /** Is called before each look at the state of the file. */
 let atEachLook: (() => void) | undefined;
-const realStat = fs.stat;
+/** With which the system refuses to open a file. */
+let failure: Error | undefined;
+const { stat: realStat, open: realOpen } = fs;
 beforeAll(() => {
+  fs.open = (async (...given: Parameters<typeof realOpen>) => {
+    if (failure) throw failure;
+    return await realOpen(...given);
+  }) as typeof realOpen;
   fs.stat = ((...given: Parameters<typeof realStat>) => {
     atEachLook?.();
     return realStat(...given);
@@ -23,7 +29,7 @@ beforeAll(() => {
   syncBuiltinESMExports();
 });
 afterAll(() => {
-  fs.stat = realStat;
+  Object.assign(fs, { stat: realStat, open: realOpen });
   syncBuiltinESMExports();
 });
 
@@ -32,6 +38,7 @@ let path = '';
 let logged = '';
 beforeEach(() => {
   atEachLook = undefined;
+  failure = undefined;
   directory = mkdtempSync(join(tmpdir(), 'followed-'));
   path = join(directory, 'secrets.txt');
   logged = '';
@@ -165,4 +172,18 @@ it('that is as it was before is in force, and the metric says so', async () => {
   renameSync(`${path}.away`, path);
   await eventually('it is there again', async () => (await isStale()) === 0);
   expect(file.current()).toEqual(['banana']);
+});
+
+it('that could not be read for a while is read as soon as it can be, though it has not changed since', async () => {
+  put('banana');
+  await using file = await follow();
+  failure = new Error('EMFILE: too many open files');
+  put('cherry');
+  await eventually('it is told', async () => logged.includes('EMFILE'));
+  let looks = 0;
+  atEachLook = () => looks++;
+  await eventually('some looks', async () => looks > 4);
+  expect(logged.split('EMFILE').length - 1).toBe(1);
+  failure = undefined;
+  await eventually('it is read', async () => file.current().join() === 'cherry');
 });

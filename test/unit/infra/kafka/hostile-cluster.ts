@@ -87,6 +87,7 @@ export class HostileCluster implements BrokerRequests {
       topic: batch.topic,
       partition: batch.partition,
       errorCode: this.#append(node, batch, fate),
+      appendedAt: -1,
     }));
     if (fate === 'answer lost') throw new Error('connection reset before the answer');
     return fate === 'answer lacks a partition' ? results.slice(1) : results;

@@ -106,7 +106,7 @@ it('reads every partition’s result, and refuses an answer that is cut short', 
       );
       const answer = Buffer.from(body.writeInt32(0).buffer);
       const theirs = (await responseOfKafkajs.decode(answer)).topics.flatMap(({ topicName, partitions }) =>
-        partitions.map(({ partition, errorCode }) => ({ topic: topicName, partition, errorCode })),
+        partitions.map(({ partition, errorCode }) => ({ topic: topicName, partition, errorCode, appendedAt: 8 })),
       );
       expect(decodeProduced(answer)).toEqual(theirs);
       if (theirs.length > 0)

@@ -33,6 +33,14 @@ describe('a list', () => {
     expect(() => parse(text)).toThrow(message);
   });
 
+  it.each(['', '\n', ' \r\n\n', '\ufeff'])('%j is refused: so a copy looks that has failed', text => {
+    expect(() => parse(text)).toThrow('LIST=file: is empty, but must have a line');
+  });
+
+  it('may be empty where a comment says so', () => {
+    expect([...parse('# none yet').networks]).toEqual([]);
+  });
+
   it('of data centres has no user agents', () => {
     expect(() => parse('user-agent: FooBot', 'networks')).toThrow(/line 1 is "user-agent: FooBot"/);
   });

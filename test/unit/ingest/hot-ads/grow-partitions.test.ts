@@ -57,9 +57,9 @@ function setUp({ recorded = 4 as number | null, failAt = '', isSlow = false } = 
       return (request()?.batches ?? []).map(({ topic, partition, records }) => {
         try {
           for (const record of records) append(record);
-          return { topic, partition, errorCode: 0 };
+          return { topic, partition, errorCode: 0, appendedAt: -1 };
         } catch {
-          return { topic, partition, errorCode: topicAuthorizationFailed };
+          return { topic, partition, errorCode: topicAuthorizationFailed, appendedAt: -1 };
         }
       });
     },
