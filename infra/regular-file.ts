@@ -9,7 +9,7 @@ import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 
 import { type FileHandle, open } from 'node:fs/promises';
 
 /** Far more than a key, a certificate or a description of nodes has. */
-export const smallFileBytes = 1 << 20;
+const smallFileBytes = 1 << 20;
 
 /** It does not wait for who writes into a named pipe. For plain files it changes nothing. */
 const withoutWaiting = constants.O_RDONLY | constants.O_NONBLOCK;
