@@ -19,3 +19,8 @@ export const erasureDelay = gauge(
   ['node'],
 );
 export const position = gauge('sink_position', 'Offset of the next record to insert', ['node', 'topic', 'partition']);
+export const nodeClockAhead = gauge(
+  'node_clock_ahead_seconds',
+  'How far the clock of a ClickHouse node is ahead of that of this sink, asked once a minute; negative: behind',
+  ['node'],
+);

@@ -16,6 +16,7 @@ import { migrate } from '../../infra/migrate.ts';
 import { pause } from '../../infra/pause.ts';
 import { retrying } from '../../infra/retry.ts';
 import { type SinkNode, sinkNode } from './node.ts';
+import { watchNodeClock } from './node-clock.ts';
 import { openRowEraser } from './row-eraser.ts';
 import { openSink, type Sink, type SinkDeps } from './sink.ts';
 import { whileFilled } from './while-filled.ts';
@@ -77,7 +78,7 @@ export function followNode(deps: NodeSinkDeps): Sink {
   };
 }
 
-/** Opens what inserts rows, and what erases persons from rows that are there. */
+/** Opens what inserts rows, what erases persons from rows that are there, and what looks at the clock of the node. */
 async function openFilled(deps: NodeSinkDeps, node: SinkNode, signal: AbortSignal): Promise<Sink> {
   const { clickhouse, erasures, config, log } = deps;
   await using opening = new AsyncDisposableStack();
@@ -88,6 +89,7 @@ async function openFilled(deps: NodeSinkDeps, node: SinkNode, signal: AbortSigna
       settleMs: config.SINK_ERASURE_SETTLE_MS,
     }),
   );
+  opening.use(watchNodeClock({ clickhouse, node: node.name, log }));
   const opened = opening.move();
   return { check: sink.check, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }

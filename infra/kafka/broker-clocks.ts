@@ -3,14 +3,9 @@
  * has the time of the broker that leads it, so brokers whose clocks differ close the same minute at different times; the
  * difference of two of them does not depend on ours.
  */
+import { type Asked, aheadMs } from '../clock-difference.ts';
 import { gauge } from '../metrics.ts';
 import type { ProduceResult } from './produce-request.ts';
-
-/** When a request was sent and answered, by the clock of this process (epoch ms). */
-export interface Asked {
-  readonly sentAt: number;
-  readonly answeredAt: number;
-}
 
 export class BrokerClocks {
   /** On the monotonic clock, by broker. */
@@ -33,12 +28,6 @@ export class BrokerClocks {
       this.#heardAtMs.delete(other);
     }
   }
-}
-
-/** It was appended between the request and the answer: only what lies outside of that is a difference. */
-function aheadMs(appendedAt: number, { sentAt, answeredAt }: Asked): number {
-  if (appendedAt < sentAt) return appendedAt - sentAt;
-  return Math.max(0, appendedAt - answeredAt);
 }
 
 /** Of a broker that leads nothing any more, or is gone, nobody knows what its clock says now. */

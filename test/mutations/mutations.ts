@@ -4671,9 +4671,9 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'broker-clock-of-the-request',
     bug: 'the time that a broker takes to answer counts as a difference of clocks',
-    file: 'infra/kafka/broker-clocks.ts',
+    file: 'infra/clock-difference.ts',
     unit: 'test/unit/infra/kafka/broker-clocks.test.ts',
-    edits: [['Math.max(0, appendedAt - answeredAt)', 'appendedAt - sentAt']],
+    edits: [['Math.max(0, told - answeredAt)', 'told - sentAt']],
   },
   {
     name: 'broker-clock-remembered',
@@ -4683,6 +4683,13 @@ export const mutations: readonly Mutation[] = [
     edits: [
       ['if (now - heardAtMs <= silentMs) continue;', 'if (now - heardAtMs <= silentMs || other !== broker) continue;'],
     ],
+  },
+  {
+    name: 'node-clock-asked-once',
+    bug: 'the clock of a ClickHouse node is looked at when its sink starts, and never again: nobody sees that it was put ahead',
+    file: 'aggregator/sink/node-clock.ts',
+    unit: 'test/unit/aggregator/node-clock.test.ts',
+    edits: [['    return everyMs;', '    return 1_000_000 * everyMs;']],
   },
   {
     name: 'net-shown-as-gross',
