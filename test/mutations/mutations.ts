@@ -4585,9 +4585,9 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'spool-stuck-file-holds-up',
     bug: 'a file of the spool that the disk does not give back is tried for ever: no other one is sent, and the spool fills',
-    file: 'ingest/spool/spool-files.ts',
+    file: 'ingest/spool/spool.ts',
     unit: 'test/unit/ingest/spool/spool.test.ts',
-    edits: [['find(name => !these.has(name))', 'find(() => these.size >= 0)']],
+    edits: [["stuck.add(name, 'spool: a file cannot be read, and is tried again', error);", 'throw error;']],
   },
   {
     name: 'spool-sent-again-and-again',
