@@ -1,5 +1,8 @@
 /** Sign-in with an identity provider, a real one on loopback: what it takes, whom it lets in, and what ends it. */
 import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseSetCookie } from 'cookie';
 import type { LightMyRequestResponse } from 'fastify';
 import { pino } from 'pino';
@@ -376,6 +379,8 @@ describe('without an identity provider', () => {
     [{ OIDC_CLIENT_ID: '' }, /^OIDC_CLIENT_ID is not given, but must be, because OIDC_ISSUER is given/],
     [{ OIDC_SESSION_KEY_FILE: '/nowhere' }, /^OIDC_SESSION_KEY_FILE=\/nowhere: cannot be read/],
     [{ OIDC_SESSION_KEY_FILE: import.meta.filename }, /: must have an Ed25519 private key \(PEM\)/],
+    [{ OIDC_SESSION_KEY_FILE: '/dev/zero' }, /^OIDC_SESSION_KEY_FILE=\/dev\/zero: .*must be a file, and is a device/],
+    [{ OIDC_CLIENT_SECRET_FILE: emptyFile() }, /^OIDC_CLIENT_SECRET_FILE=.*: is empty, but must have the secret/],
     [{ OIDC_ISSUER: 'http://idp.example' }, /^OIDC_ISSUER is "http:\/\/idp.example", but must be an https URL/],
     [{ OIDC_PUBLIC_URL: 'https://u:p@a.example' }, /^OIDC_PUBLIC_URL is .*must be an https URL without user/],
     [{ OIDC_GROUP_KEYS: 'finance' }, /^OIDC_GROUP_KEYS is "finance", but must be a group and the id of an API key/],
@@ -386,3 +391,9 @@ describe('without an identity provider', () => {
     await expect(failed).rejects.toThrow(said);
   });
 });
+
+function emptyFile(): string {
+  const path = join(mkdtempSync(join(tmpdir(), 'oidc-')), 'secret');
+  writeFileSync(path, '\n');
+  return path;
+}
