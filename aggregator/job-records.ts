@@ -109,7 +109,8 @@ export interface SealRow {
   readonly source: 'ad_minute' | 'quarantine' | 'accepted';
   readonly partition: number;
   /**
-   * The beginning of the hour in epoch s, or the first offset. For a written-off difference it is a number of its own.
+   * The beginning of the hour in epoch s, or the first offset. A write-off has a random number, which no
+   * other has: those of one partition are added up, and two with one number would replace each other.
    */
   readonly since: number;
   /** Exclusive. */

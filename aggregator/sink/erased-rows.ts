@@ -1,7 +1,7 @@
 /**
- * Pure: what is kept of a click and of a quarantined line whose person was erased (ingest/privacy/erasure-record.ts).
+ * CONTRACT: says what is kept of a click and of a quarantined line whose person was erased (ingest/privacy/erasure-record.ts).
  *
- * Rows are inserted so, and rows that are in a table already are changed to the same (row-eraser.ts). Therefore a node
+ * Pure. Rows are inserted so, and rows that are in a table already are changed to the same (row-eraser.ts). Therefore a node
  * that reads an old click from the log again has the same row as its replica, which has had it for weeks.
  */
 import type { ErasedForm } from '../../ingest/privacy/erasure-book.ts';

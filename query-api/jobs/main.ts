@@ -102,7 +102,7 @@ function openWork({ kafka, store, requests, erasures, jobLog, splitRules }: Work
   open.use(
     openJobs({
       ...deps,
-      splitRules,
+      ...{ erasures, splitRules },
       whenAsked: onAppended => watchAppends(kafka, { topic: names.topic('job-requests'), onAppended, log }),
     }),
   );

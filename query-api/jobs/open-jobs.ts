@@ -3,6 +3,7 @@
 import type { Progress } from '../../aggregator/ad-minute.ts';
 import { type ClickHouse, readingAs } from '../../infra/clickhouse/clickhouse.ts';
 import type { Logger } from '../../infra/log.ts';
+import type { FollowedErasures } from '../../ingest/privacy/follow-erasures.ts';
 import type { RawLog } from '../log/counted-log.ts';
 import type { Routing } from '../log/hot-ad-rules.ts';
 import type { JobLog } from '../log/job-log.ts';
@@ -22,6 +23,7 @@ import type { JobsConfig } from './config.ts';
 import { idsPerAdEverywhereFrom, idsPerAdFromOf } from './conservation/id-rule.ts';
 import { runReconcile } from './reconcile/reconcile-job.ts';
 import { rememberSuspicions } from './reconcile/suspicions.ts';
+import { erasuresMeanwhile } from './recount/erased-meanwhile.ts';
 import { createRawGate } from './recount/raw-gate.ts';
 import { runRecount } from './recount/recount-job.ts';
 import { recountRulesOf } from './recount/rules-replay.ts';
@@ -46,6 +48,8 @@ export interface JobsDeps {
   };
   /** Which ads are split, and which rules there are, as far as this process has heard. Left out: no ad is split. */
   readonly splitRules?: SplitRules;
+  /** Who was erased. Left out: nobody. */
+  readonly erasures?: Pick<FollowedErasures, 'book' | 'readToEnd'>;
   readonly now: () => number;
   readonly log: Logger;
   /**
@@ -135,6 +139,7 @@ function createLoop(deps: JobsDeps, onRecounted: () => void): JobLoop {
       progress,
       mayGoOn,
       onRecounted,
+      nodes,
     }),
   });
   return loop;
@@ -152,11 +157,13 @@ interface RunParts {
   readonly mayGoOn: (job: Job) => Promise<boolean>;
   /** Is called after each turn of a replay or restatement. */
   readonly onRecounted: () => void;
+  /** Those that the turn reads. */
+  readonly nodes: () => readonly { readonly clickhouse: ClickHouse }[];
 }
 
 /** Returns what runs one turn of a job. */
-function createRun({ countedLog, now, log, pace = {} }: JobsDeps, parts: RunParts): JobLoopDeps['run'] {
-  const { clickhouse, shards, store, lateMinutes, splitClicks, progress, mayGoOn, onRecounted } = parts;
+function createRun({ countedLog, erasures, now, log, pace = {} }: JobsDeps, parts: RunParts): JobLoopDeps['run'] {
+  const { clickhouse, shards, store, lateMinutes, splitClicks, progress, mayGoOn, onRecounted, nodes } = parts;
   const { pageRows, settleMs } = pace;
   const idsPerAdFrom = async () => idsPerAdEverywhereFrom(await progress());
   const versions = async () => (await countedLog.routing?.())?.versions ?? [];
@@ -178,6 +185,7 @@ function createRun({ countedLog, now, log, pace = {} }: JobsDeps, parts: RunPart
     rules: async (job: Job) => recountRulesOf(job, await versions()),
     idsPerAdFrom: async () => idsPerAdFromOf(await progress()),
     rawPositions: countedLog.rawPositions,
+    ...(erasures ? { erasures: erasuresMeanwhile(erasures, nodes) } : {}),
     ...(pageRows ? { pageRows } : {}),
   };
   return async (job, partitions) => {

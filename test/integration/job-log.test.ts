@@ -218,10 +218,14 @@ describe('what people ask for', () => {
   });
 
   it('writes off a difference, in writing', async () => {
-    const writeOff = (...args: string[]) =>
-      promisify(execFile)(process.execPath, [...planted, 'query-api/jobs/conservation/write-off-main.ts', ...args], {
-        env: { PATH: process.env['PATH'], MUTATION: process.env['MUTATION'], ...env },
-      });
+    const writeOffBy = (options: readonly string[], ...args: string[]) =>
+      promisify(execFile)(
+        process.execPath,
+        [...options, ...planted, 'query-api/jobs/conservation/write-off-main.ts', ...args],
+        { env: { PATH: process.env['PATH'], MUTATION: process.env['MUTATION'], ...env } },
+      );
+    const writeOff = (...args: string[]) => writeOffBy([], ...args);
+    const sealStoreDeps = { clickhouse, jobLog: { write: async () => undefined }, now: Date.now };
     await writeOff('--partition', '1', '--counted=-5', '--missing', '34', '--note', 'disk of 12 May');
     const row = await eventually('written off', async () => {
       const [found] = await clickhouse.query<SealRow>(
@@ -231,6 +235,15 @@ describe('what people ask for', () => {
       return found;
     });
     expect(row).toEqual({ partition: 1, counted: -5, missing: 34, note: 'disk of 12 May' });
+    // In one millisecond, as scripts may do: the clock of these processes stands still.
+    const before = (await createSealStore(sealStoreDeps).totals()).get(1);
+    const still = `data:text/javascript,const at = Date.now(); Date.now = () => at - at % 3_600_000;`;
+    for (const counted of [2, 3])
+      await writeOffBy(['--import', still], '--partition', '1', '--counted', `${counted}`, '--note', 'twice');
+    await eventually('both written off', async () => {
+      const { counted } = (await createSealStore(sealStoreDeps).totals()).get(1) ?? { counted: 0 };
+      return counted === (before?.counted ?? 0) + 5;
+    });
     for (const [args, error] of [
       [['--partition', 'x', '--counted', '1', '--note', 'n'], '--partition'],
       [['--partition=-1', '--counted', '1', '--note', 'n'], '0 or more'],

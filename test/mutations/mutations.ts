@@ -5262,6 +5262,29 @@ export const mutations: readonly Mutation[] = [
     edits: [['isPaused(settleMs, firstSeen(job, now()), now())', 'isPaused(settleMs, job.updatedAt, now())']],
   },
   {
+    name: 'write-offs-of-one-ms',
+    bug: 'a write-off is numbered by its time: of two of a partition in one millisecond the second replaces the first, whose difference is open again',
+    file: 'query-api/jobs/conservation/write-off-main.ts',
+    integration: 'test/integration/job-log.test.ts',
+    edits: [['  const number = randomInt(2 ** 48 - 1);', '  const number = now + 0 * randomInt(2);']],
+  },
+  {
+    name: 'two-names-while-erased',
+    bug: 'a recount reads raw clicks as they are: while a node erases a person, whose clicks stand under two names then, each cap lets through twice as much, and a billed number is restated for nothing',
+    file: 'query-api/jobs/recount/erased-meanwhile.ts',
+    unit: 'test/unit/query-api/recount-while-erasing.test.ts',
+    edits: [
+      ['(isAnyOpen ? await renamedIn(page, erasures) : page)', '(false ? await renamedIn(page, erasures) : page)'],
+    ],
+  },
+  {
+    name: 'erased-between-two-pages',
+    bug: 'a recount does not ask whether a person was erased while it read: of two pages one has the person under another name',
+    file: 'query-api/jobs/recount/erased-meanwhile.ts',
+    unit: 'test/unit/query-api/recount-while-erasing.test.ts',
+    edits: [['if (book.version !== version)', 'if (book.version < version)']],
+  },
+  {
     name: 'write-off-of-no-partition',
     bug: 'a write-off takes any partition: one that is not there then differs, and rings until it is written off back',
     file: 'query-api/jobs/conservation/write-off-main.ts',

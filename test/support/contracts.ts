@@ -35,6 +35,8 @@ export const contracts: readonly string[] = [
   // What a sink has committed for a node, and how far that is.
   'aggregator/sink/node.ts',
   'aggregator/sink/held-offsets.ts',
+  // A recount reads what sinks are about to keep.
+  'aggregator/sink/erased-rows.ts',
   // A recount is the core's work, but only the room that asks the store can read the raw clicks for it.
   'aggregator/replay/recount-thread.ts',
 ];

@@ -4,6 +4,7 @@
  * in ClickHouse, and stays forever. There is no HTTP route for it, so that only people with access to the brokers can
  * silence this alarm.
  */
+import { randomInt } from 'node:crypto';
 import { Type } from 'typebox';
 import type { SealRow } from '../../../aggregator/job-records.ts';
 import { openAuditLog } from '../../../infra/audit/audit-log.ts';
@@ -74,7 +75,10 @@ function writtenOff(given: Given, now: number): SealRow {
   if ([counted, duplicates, quarantined, missing, invalid].every(n => n === 0))
     throw new ConfigError('nothing to write off: give --counted, --duplicates, --quarantined, --invalid or --missing');
   if (!given.note) throw new ConfigError('--note is not given, but must state the reason');
-  const stretch = { source: 'accepted', partition, since: now, until: now } as const;
+  // Of two rows with one number the later one would replace the other, and what that had closed would be open again. Two
+  // write-offs of a partition may be made in one millisecond, so the number is no time.
+  const number = randomInt(2 ** 48 - 1);
+  const stretch = { source: 'accepted', partition, since: number, until: number } as const;
   return { ...stretch, counted, duplicates, quarantined, missing, invalid, note: given.note, at: now };
 }
 

@@ -11,6 +11,7 @@ import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import type { JobWriter } from '../writing/job-writer.ts';
 import { recountedClicks, restatedCells } from '../writing/metrics.ts';
 import { createRestater, diffOf } from './apply-changes.ts';
+import type { LookAtErasures } from './erased-meanwhile.ts';
 import { noneAnnounced, type RecountRules } from './recount-rules.ts';
 import { recountSteps } from './recount-steps.ts';
 import { changesNumbers, mostListedCells, rulesReplayOf, withEffect } from './rules-replay.ts';
@@ -27,6 +28,8 @@ export interface RecountJobDeps {
   readonly rules?: (job: Job) => Promise<RecountRules>;
   /** Returns, by partition of topic `clicks`, the offset before which all clicks are in raw. @throws Retryable */
   readonly rawPositions: () => Promise<ReadonlyMap<number, number>>;
+  /** Left out: no person is erased. */
+  readonly erasures?: LookAtErasures;
   /** Is asked after each transaction. When it returns false, the run ends with the job as it is. */
   readonly mayGoOn: (job: Job) => Promise<boolean>;
   readonly pageRows?: number;
@@ -46,7 +49,12 @@ export async function runRecount(asked: Job, partitions: number, deps: RecountJo
   const readUntil = asked.apply ? await deps.rawPositions() : new Map<number, number>();
   const restater = createRestater({ job: asked.id, reason: reasonOf(asked), readUntil, now });
   const rules = { partitionRules, idsPerAdFrom, rules: (await deps.rules?.(asked)) ?? noneAnnounced };
-  const options = { queries, partitions, ...rules, hashSeed, ...(pageRows === undefined ? {} : { pageRows }) };
+  const { erasures } = deps;
+  const options = {
+    ...{ queries, partitions, ...rules, hashSeed },
+    ...(pageRows === undefined ? {} : { pageRows }),
+    ...(erasures === undefined ? {} : { erasures }),
+  };
   let job = asked;
   let found: CellChange[] = [];
   let savedAt = performance.now();

@@ -10,6 +10,7 @@ import { checkedRows } from '../../../infra/clickhouse/checked-rows.ts';
 import type { PartitionRule } from '../../../ingest/hot-ads/partition-rule.ts';
 import type { Cursor, RecountQueries } from '../../store/jobs/recount-rows.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
+import { type LookAtErasures, nobodyErased } from './erased-meanwhile.ts';
 import { noneAnnounced, type RecountRules, rulesOfRange } from './recount-rules.ts';
 
 export interface RecountStep {
@@ -30,6 +31,8 @@ export interface RecountOptions {
   readonly idsPerAdFrom?: readonly number[];
   /** Left out: nobody has announced rules of invalid clicks. */
   readonly rules?: RecountRules;
+  /** Left out: no person is erased. */
+  readonly erasures?: LookAtErasures;
   readonly hashSeed: number;
   readonly pageRows?: number;
 }
@@ -46,23 +49,28 @@ export async function* recountSteps(
 async function* stepsOf(
   range: TimeRange,
   thread: RecountThread,
-  { queries, pageRows = defaultPageRows, rules = noneAnnounced }: RecountOptions,
+  { queries, pageRows = defaultPageRows, rules = noneAnnounced, erasures = nobodyErased }: RecountOptions,
 ): AsyncGenerator<RecountStep> {
   const inForce = rulesOfRange(range, await queries.rulesOf(range), rules);
   const isJudged = inForce.some(({ set }) => set.version > 0);
   await thread.judgeBy(inForce);
+  // Without rules, nothing about persons is read.
+  const erased = await (isJudged ? erasures : nobodyErased)();
+  const pageAfter = async (cursor?: Cursor) =>
+    await erased.renamed(await queries.rawPage(range, cursor, pageRows, isJudged));
   let settled = range.from;
   let fedUntil = range.from;
-  let next: Promise<Uint8Array> | undefined = queries.rawPage(range, undefined, pageRows, isJudged);
+  let next: Promise<Uint8Array> | undefined = pageAfter();
   while (next) {
     const page: Uint8Array = await next;
     const more: boolean = linesOf(page) >= pageRows;
-    next = more ? readAhead(queries.rawPage(range, cursorAfter(page), pageRows, isJudged)) : undefined;
+    next = more ? readAhead(pageAfter(cursorAfter(page))) : undefined;
     if (page.length > 0) fedUntil = await thread.feed(page);
     const complete = more ? fedUntil : range.to;
     while (settled < complete) {
       const until = await stepEnd(queries, settled, complete);
       const { changes, lines } = await thread.compare(until, [await queries.stated({ from: settled, to: until })]);
+      await erased.assertNobody();
       yield { until, lines, changes };
       settled = until;
     }
