@@ -9,7 +9,7 @@ export const maxExactUsers = 1_000_000;
 export const uniquesParameter = Type.Optional(
   Type.Boolean({
     default: false,
-    description: `Adds how many users clicked. Then the whole answer is counted from raw clicks, which are kept for 35 days. Exact up to ${maxExactUsers} users in all rows of the answer.`,
+    description: `Adds how many users clicked. Then the whole answer is counted from raw clicks, which are kept for 35 days. Exact up to ${maxExactUsers} users in all rows of the answer. While a person is being erased, they may be counted as two users until that is done (GET /v1/erasures/{id}).`,
   }),
 );
 

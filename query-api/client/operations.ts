@@ -607,7 +607,7 @@ export interface Operations {
             readonly clicks?: 'net' | 'gross' | undefined;
             /** Adds why clicks are invalid (`invalid_by`), and by which versions of the rules (`rules`). */
             readonly reasons?: boolean | undefined;
-            /** Adds how many users clicked. Then the whole answer is counted from raw clicks, which are kept for 35 days. Exact up to 1000000 users in all rows of the answer. */
+            /** Adds how many users clicked. Then the whole answer is counted from raw clicks, which are kept for 35 days. Exact up to 1000000 users in all rows of the answer. While a person is being erased, they may be counted as two users until that is done (GET /v1/erasures/{id}). */
             readonly uniques?: boolean | undefined;
             /** Adds the counts of the range of the same length right before. */
             readonly compare?: 'previous' | undefined;
@@ -931,7 +931,7 @@ export interface Operations {
             readonly clicks?: 'net' | 'gross' | undefined;
             /** Adds why clicks are invalid (`invalid_by`), and by which versions of the rules (`rules`). */
             readonly reasons?: boolean | undefined;
-            /** Adds how many users clicked. Then the whole answer is counted from raw clicks, which are kept for 35 days. Exact up to 1000000 users in all rows of the answer. */
+            /** Adds how many users clicked. Then the whole answer is counted from raw clicks, which are kept for 35 days. Exact up to 1000000 users in all rows of the answer. While a person is being erased, they may be counted as two users until that is done (GET /v1/erasures/{id}). */
             readonly uniques?: boolean | undefined;
           }
         | undefined;
@@ -1152,7 +1152,7 @@ export interface Operations {
             readonly filter?: string | undefined;
             /** Which clicks `count` counts, and by which lists are ordered: `net` (as without this parameter) leaves out duplicates and invalid clicks, `gross` has both. An answer that is counted from raw clicks (`user_id`, `ip`, `uniques`, or a filter on users or addresses) has no net clicks. Without this parameter its `count` are the distinct clicks. */
             readonly clicks?: 'net' | 'gross' | undefined;
-            /** Adds how many users clicked. Then the whole answer is counted from raw clicks, which are kept for 35 days. Exact up to 1000000 users in all rows of the answer. */
+            /** Adds how many users clicked. Then the whole answer is counted from raw clicks, which are kept for 35 days. Exact up to 1000000 users in all rows of the answer. While a person is being erased, they may be counted as two users until that is done (GET /v1/erasures/{id}). */
             readonly uniques?: boolean | undefined;
             /** Adds the rank of each ad in the range of the same length right before. */
             readonly compare?: 'previous' | undefined;

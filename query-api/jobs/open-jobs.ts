@@ -48,8 +48,8 @@ export interface JobsDeps {
   };
   /** Which ads are split, and which rules there are, as far as this process has heard. Left out: no ad is split. */
   readonly splitRules?: SplitRules;
-  /** Who was erased. Left out: nobody. */
-  readonly erasures?: Pick<FollowedErasures, 'book' | 'readToEnd'>;
+  /** Who was erased. */
+  readonly erasures: Pick<FollowedErasures, 'book' | 'readToEnd'>;
   readonly now: () => number;
   readonly log: Logger;
   /**
@@ -185,7 +185,7 @@ function createRun({ countedLog, erasures, now, log, pace = {} }: JobsDeps, part
     rules: async (job: Job) => recountRulesOf(job, await versions()),
     idsPerAdFrom: async () => idsPerAdFromOf(await progress()),
     rawPositions: countedLog.rawPositions,
-    ...(erasures ? { erasures: erasuresMeanwhile(erasures, nodes) } : {}),
+    erasures: erasuresMeanwhile(erasures, nodes),
     ...(pageRows ? { pageRows } : {}),
   };
   return async (job, partitions) => {

@@ -15,6 +15,7 @@ import { JobsConfig } from '../../query-api/jobs/config.ts';
 import { openJobs } from '../../query-api/jobs/open-jobs.ts';
 import { click } from '../support/clicks.ts';
 import { logInto } from '../support/log-into.ts';
+import { noErasures } from '../support/no-erasures.ts';
 import { oneNode } from '../support/one-node.ts';
 import { scriptOptions } from '../support/script-options.ts';
 import { openTemporaryClickHouse } from '../support/temporary-clickhouse.ts';
@@ -56,6 +57,7 @@ const jobs = openJobs({
   jobLog,
   requests,
   countedLog,
+  erasures: noErasures,
   now: Date.now,
   log,
 });

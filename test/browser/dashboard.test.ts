@@ -22,6 +22,7 @@ import {
   traced,
 } from '../support/dashboard-data.ts';
 import { logInto, type TestLog } from '../support/log-into.ts';
+import { noErasures } from '../support/no-erasures.ts';
 import { oneNode } from '../support/one-node.ts';
 import { openTemporaryClickHouse } from '../support/temporary-clickhouse.ts';
 import { desktop, isTour, phone, type Visitor, visit } from '../support/visitor.ts';
@@ -73,7 +74,10 @@ beforeAll(async () => {
   };
   const http: Http = await buildQueryApi(deps);
   stack.defer(() => http.close());
-  startJobs = () => stack.use(openJobs({ ...deps, store: oneNode(clickhouse), config: loadConfig(JobsConfig, {}) }));
+  startJobs = () =>
+    stack.use(
+      openJobs({ ...deps, store: oneNode(clickhouse), erasures: noErasures, config: loadConfig(JobsConfig, {}) }),
+    );
   url = await listen(http, '127.0.0.1', 0);
   await check(rowsAgree);
 });

@@ -21,6 +21,7 @@ import { createRecountQueries } from '../../../query-api/store/jobs/recount-rows
 import { adclicks } from '../../support/adclicks.ts';
 import { click } from '../../support/clicks.ts';
 import { jobsIn, logInto, type TestLog } from '../../support/log-into.ts';
+import { noErasures } from '../../support/no-erasures.ts';
 import { oneNode } from '../../support/one-node.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 import { eventually } from '../../support/wait.ts';
@@ -135,7 +136,8 @@ const quick = { scanMs: 250, quietMs: 500, settleMs: 500 };
 function startJobs(env: Record<string, string> = {}, given: JobsDeps['pace'] = {}): void {
   const config = loadConfig(JobsConfig, env);
   const pace = { ...quick, ...given };
-  jobs = openJobs({ config, store: oneNode(engine.clickhouse), ...toLog, countedLog, now: Date.now, log, pace });
+  const deps = { config, store: oneNode(engine.clickhouse), ...toLog, countedLog, erasures: noErasures };
+  jobs = openJobs({ ...deps, now: Date.now, log, pace });
 }
 
 async function call(method: 'GET' | 'POST' | 'DELETE', url: string, payload?: object) {

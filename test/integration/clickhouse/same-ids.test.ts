@@ -11,6 +11,7 @@ import { JobsConfig } from '../../../query-api/jobs/config.ts';
 import { openJobs } from '../../../query-api/jobs/open-jobs.ts';
 import { click } from '../../support/clicks.ts';
 import { logInto, type TestLog } from '../../support/log-into.ts';
+import { noErasures } from '../../support/no-erasures.ts';
 import { oneNode } from '../../support/one-node.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 import { eventually } from '../../support/wait.ts';
@@ -93,7 +94,7 @@ async function call(method: 'GET' | 'POST', url: string, payload?: object) {
 async function run(path: 'replays' | 'reconciliations', more: object = {}) {
   jobs ??= openJobs({
     ...{ config: loadConfig(JobsConfig, {}), store: oneNode(engine.clickhouse), countedLog },
-    ...{ now: Date.now, log, ...toLog },
+    ...{ erasures: noErasures, now: Date.now, log, ...toLog },
   });
   const { body } = await call('POST', `/v1/${path}`, { from: start, to: end, ...more });
   return await eventually('job ended', async () => {

@@ -14,6 +14,7 @@ import { JobsConfig } from '../../../query-api/jobs/config.ts';
 import { openJobs } from '../../../query-api/jobs/open-jobs.ts';
 import { newJob } from '../../../query-api/store/jobs/job.ts';
 import { jobsIn, logInto } from '../../support/log-into.ts';
+import { noErasures } from '../../support/no-erasures.ts';
 import { oneNode } from '../../support/one-node.ts';
 import {
   end,
@@ -69,7 +70,7 @@ const countedLog = {
 function startJobs(): void {
   jobs = openJobs({
     ...{ config: loadConfig(JobsConfig, {}), store: oneNode(engine.clickhouse), ...logInto(engine.clickhouse) },
-    ...{ countedLog, splitRules, now: Date.now, log, pace: { scanMs: 100, quietMs: 200 } },
+    ...{ countedLog, splitRules, erasures: noErasures, now: Date.now, log, pace: { scanMs: 100, quietMs: 200 } },
   });
 }
 

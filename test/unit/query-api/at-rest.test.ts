@@ -6,6 +6,7 @@ import type { JobLog } from '../../../query-api/log/job-log.ts';
 import { newJob } from '../../../query-api/store/jobs/job.ts';
 import { jobRowOf } from '../../../query-api/store/jobs/job-store.ts';
 import { clickHouseThatAnswers } from '../../support/clickhouse-that-answers.ts';
+import { noErasures } from '../../support/no-erasures.ts';
 import { oneNode } from '../../support/one-node.ts';
 
 const minuteMs = 60_000;
@@ -33,6 +34,7 @@ function world() {
   let call: () => void = () => undefined;
   const jobs = openJobs({
     config: { QUERY_TIMEOUT_MS: 5_000, RECONCILE_REPAIR: true },
+    erasures: noErasures,
     store: oneNode(clickhouse),
     jobLog,
     requests: { append: async () => undefined, [Symbol.asyncDispose]: async () => undefined },
