@@ -13,12 +13,10 @@ import './request-frame.ts';
 import { createRequire } from 'node:module';
 import type { KafkaMessage } from 'kafkajs';
 import { hold } from './answer-memory.ts';
+import { decompress } from './decompress.ts';
 import { codecOf, type LogRecord, RecordBatch, recordsOf, splitBatches } from './record-batch.ts';
 
 const require = createRequire(import.meta.url);
-const codecs: {
-  lookupCodec(type: number): { decompress(records: Buffer): Promise<Buffer> } | null;
-} = require('kafkajs/src/protocol/message/compression/index.js');
 
 /** As far as it is used: its place in the response to a fetch. */
 interface Decoder {
@@ -65,8 +63,9 @@ export async function decodeBatches(decoder: Decoder): Promise<BatchMessage[]> {
   const fetched = decoder.readBytes(length);
   hold(fetched);
   for (const batch of splitBatches(fetched)) {
-    const codec = codecs.lookupCodec(codecOf(batch));
-    const decompressed = codec ? await codec.decompress(recordsOf(batch)) : undefined;
+    const codec = codecOf(batch);
+    const decompressed =
+      codec === 0 ? undefined : await decompress(codec, recordsOf(batch), Number(batch.readBigInt64BE(0)));
     messages.push(new BatchMessage(new RecordBatch(batch, decompressed), fetched));
   }
   return messages;

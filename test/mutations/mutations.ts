@@ -5745,6 +5745,27 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/jobs.test.ts',
     edits: [['Math.abs(now - beganAt)', 'now - beganAt']],
   },
+  {
+    name: 'bomb-in-a-batch',
+    bug: 'a compressed batch may become as large as it likes: a few MB of a foreign producer take all memory of every reader, again and again',
+    file: 'infra/kafka/decompress.ts',
+    unit: 'test/unit/infra/kafka/decompress.test.ts',
+    edits: [['unzstd(b, { maxOutputLength: most })', 'unzstd(b)']],
+  },
+  {
+    name: 'lz4-blocks-alone',
+    bug: 'a block of lz4 is taken for one that stands alone: what other clients write, who refer to earlier blocks, cannot be read',
+    file: 'infra/kafka/lz-output.ts',
+    unit: 'test/unit/infra/kafka/decompress.test.ts',
+    edits: [['distance > this.length)', 'distance > Math.min(this.length, 65_536 / 64))']],
+  },
+  {
+    name: 'overlap-copied-at-once',
+    bug: 'a repetition that reaches into itself is copied in one piece: clicks of a compressed batch have other bytes than were posted',
+    file: 'infra/kafka/lz-output.ts',
+    unit: 'test/unit/infra/kafka/decompress.test.ts',
+    edits: [['if (distance >= length) bytes', 'if (distance > 0) bytes']],
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {
