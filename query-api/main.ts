@@ -4,6 +4,7 @@ import { openAuditTrail } from '../infra/audit/audit-trail.ts';
 import { listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
 import { createKafka } from '../infra/kafka/client.ts';
+import { watchTopicSettings } from '../infra/kafka/topic-settings.ts';
 import { tellKeyMode } from '../infra/keys/config.ts';
 import { openKeyLog } from '../infra/keys/key-log.ts';
 import { openKeys } from '../infra/keys/open-keys.ts';
@@ -33,6 +34,7 @@ await runProcess(log, async (stop, life) => {
   const asked = { kafka: createKafka(config, 'query-api', log), names: names(config.TOPIC_PREFIX) };
   const terms = hotAdTermsOf(config);
   await using record = followPartitions({ ...asked, terms, log });
+  await using _settings = watchTopicSettings({ ...asked, log });
   const limits = readLimitsOf(config);
   await using store = openReplicas({ ...asked, config, limits, partitions: record, now: Date.now, log });
   const { replicas, countedLog, reports, nodes: list } = store;
