@@ -146,7 +146,7 @@ function watchTasks(
     group: names.aggregatorGroup,
     log,
     async readings() {
-      const ranges = await admin.ranges(topic);
+      const ranges = await admin.ranges(topic, 'read_uncommitted');
       const owned = [...tasks.values()].filter(
         task => task.state !== 'halted' && !withoutOutputs.has(task.partition) && task.rulesWait.minute === undefined,
       );
@@ -228,7 +228,7 @@ function portsOf(
     },
     committed: () => admin.committed(names.aggregatorGroup, topic, partition),
     async range() {
-      const range = (await admin.ranges(topic)).get(partition);
+      const range = (await admin.ranges(topic, 'read_uncommitted')).get(partition);
       if (range === undefined) throw new Error(`partition ${partition} of ${topic} is unknown to the broker`);
       return range;
     },

@@ -162,6 +162,8 @@ describe('the house', () => {
     expect(ofTests).toEqual([
       // A topology of one node, in which simulated worlds live.
       'aggregator/sink/node.ts onlyNode',
+      // By it the simulated broker knows which end is asked for.
+      'infra/kafka/checked-answers.ts asksForHighWatermarks',
       // What kafkajs had where ours is now: both must do the same with the same bytes.
       'infra/kafka/fetch-decoder.ts decodeMessagesOfKafkajs',
       'infra/kafka/fetch-loop.ts fetchManagerOfKafkajs',

@@ -160,7 +160,7 @@ interface ReaderParts {
  */
 function createReader(deps: LegDeps, options: LegOptions, { admin, link, commits, inserter }: ReaderParts) {
   const { node, log } = deps;
-  const { group, contract, rowsOf, reads = node.holds } = options;
+  const { group, isolation, contract, rowsOf, reads = node.holds } = options;
   let joined = false;
   let haltedBy: string | undefined;
   const halts = new HaltedPartitions(group);
@@ -236,7 +236,8 @@ function createReader(deps: LegDeps, options: LegOptions, { admin, link, commits
   const isAtWork = () => inserter.failing !== undefined || between(inserter.insertingForMs, 1, longestInsertMs);
   return {
     handlers,
-    readings: async () => (haltedBy === undefined && !isAtWork() ? await positions.readings(admin, group) : undefined),
+    readings: async () =>
+      haltedBy === undefined && !isAtWork() ? await positions.readings(admin, group, isolation) : undefined,
     check(): void {
       const why = haltedBy ?? halts.why;
       if (why !== undefined) throw new Error(`${group}: ${why}`);

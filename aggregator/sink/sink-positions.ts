@@ -2,7 +2,7 @@
  * Compares how far a leg of the sink has come in its partitions with the end of the log, which shows whether it has
  * stalled.
  */
-import type { Admin } from '../../infra/kafka/admin.ts';
+import type { Admin, Isolation } from '../../infra/kafka/admin.ts';
 import type { Reading } from '../../infra/kafka/stall-watch.ts';
 
 export class SinkPositions {
@@ -32,11 +32,15 @@ export class SinkPositions {
    * place that another member passed long ago. What is committed is asked only for topics in which something was not
    * processed here.
    */
-  async readings(admin: Pick<Admin, 'endOffsets' | 'commits'>, group: string): Promise<Map<string, Reading>> {
+  async readings(
+    admin: Pick<Admin, 'endOffsets' | 'commits'>,
+    group: string,
+    isolation: Isolation,
+  ): Promise<Map<string, Reading>> {
     const topics = [...new Set([...this.#next.values()].map(({ topic }) => topic))];
     const known = await Promise.all(
       topics.map(async topic => {
-        const ends = await admin.endOffsets(topic);
+        const ends = await admin.endOffsets(topic, isolation);
         const isPassed = [...this.#next.values()].every(
           ({ topic: of, partition, next = 0 }) => of !== topic || next >= (ends.get(partition) ?? 0),
         );

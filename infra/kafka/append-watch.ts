@@ -58,5 +58,5 @@ const waitMs = 20_000;
 
 async function endOf(kafka: KafkaClient, topic: string): Promise<number> {
   await using admin = await openAdmin(kafka);
-  return (await admin.endOffsets(topic)).get(0) ?? 0;
+  return (await admin.endOffsets(topic, 'read_uncommitted')).get(0) ?? 0;
 }

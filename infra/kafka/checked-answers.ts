@@ -10,6 +10,7 @@
  * they are used. The errors are passing errors (passing-errors.ts): the same broker or another one is asked again.
  */
 import './fetch-loop.ts';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import './request-frame.ts';
@@ -90,8 +91,25 @@ Broker.prototype.fetch = async function (asked) {
   return answer;
 };
 
+const isolation = new AsyncLocalStorage<typeof readUncommitted>();
+const readUncommitted = 0;
+
+/**
+ * Where `work` asks for the end of a partition, it is the high watermark, which readers of uncommitted records reach. kafkajs
+ * always asks for the last stable offset, and has no argument for anything else.
+ */
+export function withHighWatermarks<T>(work: () => Promise<T>): Promise<T> {
+  return isolation.run(readUncommitted, work);
+}
+
+/** Whether the present question is one of those. */
+export function asksForHighWatermarks(): boolean {
+  return isolation.getStore() !== undefined;
+}
+
 Broker.prototype.listOffsets = async function (asked) {
-  const answer = await listOffsets.call(this, asked);
+  const isolationLevel = isolation.getStore();
+  const answer = await listOffsets.call(this, isolationLevel === undefined ? asked : { ...asked, isolationLevel });
   compare('ListOffsets', asked.topics, answer.responses);
   const isSpecial = asked.topics.every(({ partitions }) =>
     partitions.every(({ timestamp }) => specialTimestamps.has(timestamp)),

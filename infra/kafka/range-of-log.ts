@@ -19,7 +19,7 @@ export function openRangeOfLog(kafka: KafkaClient, topic: string): RangeOfLog {
     async read() {
       admin ??= openAdmin(kafka);
       try {
-        return (await (await admin).ranges(topic)).get(0) ?? { start: 0, end: 0 };
+        return (await (await admin).ranges(topic, 'read_uncommitted')).get(0) ?? { start: 0, end: 0 };
       } catch (error) {
         await forget();
         throw error;

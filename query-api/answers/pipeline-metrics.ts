@@ -15,6 +15,7 @@ import { finalityOf } from '../store/finality.ts';
 import type { LateClicks } from '../store/late-clicks.ts';
 import type { SplitClicks, SplitReading } from '../store/split-clicks.ts';
 import type { StoreNodes } from './nodes-status.ts';
+import { createOpenTransactions } from './open-transactions.ts';
 
 export interface PipelineMetricsDeps {
   readonly queries: Pick<Queries, 'progress' | 'writtenOff'>;
@@ -44,13 +45,19 @@ export function createPipelineMetrics({
   const progress = cached(() => inTime(queries.progress()), 1_000, clock);
   const writtenOff = cached(() => inTime(queries.writtenOff()), 1_000, clock);
   const disks = cached(() => inTime(clickhouse.disks()), 1_000, clock);
+  const transactions = createOpenTransactions();
   const split = async () => await splitClicks(finalityOf(await progress()).finalUntil);
+  /** In this order: what has come between the two is nothing that is held back. */
+  const sinksAndEnds = async () => {
+    const sinks = await orUndefined((countedLog.nodePositions ?? countedLog.sinkPositions)());
+    return [sinks, await orUndefined(countedLog.highWatermarks?.() ?? Promise.reject(new Error('unknown')))] as const;
+  };
   return async () => {
-    const [rows, off, ends, sinks, space, late, waiting] = await Promise.all([
+    const [rows, off, ends, [sinks, written], space, late, waiting] = await Promise.all([
       orUndefined(progress()),
       orUndefined(writtenOff()),
       orUndefined(countedLog.endOffsets()),
-      orUndefined((countedLog.nodePositions ?? countedLog.sinkPositions)()),
+      sinksAndEnds(),
       orUndefined(disks()),
       orUndefined(inTime(lateClicks())),
       orUndefined(inTime(split())),
@@ -78,17 +85,15 @@ export function createPipelineMetrics({
         if (unread > 0 && !dated.has(partition)) lagSeconds.set({ partition }, Number.POSITIVE_INFINITY);
       }
     }
+    if (sinks && written) transactions.see(sinks, written, clock());
+    else transactions.forget();
     for (const { group, topic, partition, position, end } of sinks ?? []) {
       sinkLagRecords.set({ group, topic, partition }, Math.max(0, end - position));
     }
   };
 }
 
-const lagRecords = gauge(
-  'lag_records',
-  'Records of topic clicks up to the last stable offset that the store has not counted yet',
-  ['partition'],
-);
+const lagRecords = gauge('lag_records', 'Records of topic clicks that the store has not counted yet', ['partition']);
 const lagSeconds = gauge(
   'lag_seconds',
   'Now minus the watermark, as the store has it. +Inf if the partition has records and was never counted',
@@ -110,7 +115,7 @@ const missing = gauge(
 );
 const sinkLagRecords = gauge(
   'sink_lag_records',
-  'Records that are not in the store: the last stable offset minus the committed offset',
+  'Records that are not in the store: the end of what can be read (for topics with transactions, the last stable offset) minus the committed offset',
   ['group', 'topic', 'partition'],
 );
 const diskFree = gauge(

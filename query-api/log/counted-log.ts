@@ -2,13 +2,18 @@
 import type { TopicName } from '../../infra/topics.ts';
 
 export interface CountedLog {
-  /** Returns the last stable offset of each partition of topic `clicks`. */
+  /** Returns the end of each partition of topic `clicks`, up to which it is counted and copied, whatever transactions are open. */
   endOffsets(): Promise<ReadonlyMap<number, number>>;
   /** Returns the positions of the sinks of the nodes that are read here, by group, topic and partition. */
   sinkPositions(): Promise<readonly SinkPosition[]>;
+  /** Returns where topics end that sinks read up to the first open transaction, with what is behind it. */
+  highWatermarks?(): Promise<HighWatermarks>;
   /** Returns the positions of all ClickHouse nodes. Left out for a single node of which it is not known what it lacks. */
   nodePositions?(): Promise<readonly NodePosition[]>;
 }
+
+/** By the topic's name and the partition. */
+export type HighWatermarks = ReadonlyMap<string, ReadonlyMap<number, number>>;
 
 export interface RawLog extends CountedLog {
   /** Returns for each partition the offset before which all clicks are in `click_raw`. */
@@ -23,7 +28,7 @@ export interface SinkPosition {
   readonly partition: number;
   /** The committed offset. Everything before it is in ClickHouse. Without a commit it is the beginning of the log. */
   readonly position: number;
-  /** The last stable offset. It is read before `position`, so that a lag is never negative. */
+  /** The end of what the sink can read. It is read before `position`, so that a lag is never negative. */
   readonly end: number;
 }
 

@@ -8,9 +8,9 @@ import { type Admin, openAdmin } from '../../infra/kafka/admin.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import type { Names } from '../../infra/topics.ts';
 import type { PartitionRecord } from '../../ingest/hot-ads/partition-record.ts';
-import type { RawLog } from './counted-log.ts';
+import type { HighWatermarks, RawLog } from './counted-log.ts';
 import { type Routing, routingOf } from './hot-ad-rules.ts';
-import { type FollowedNode, nodePositions } from './node-positions.ts';
+import { committedTopics, type FollowedNode, nodePositions } from './node-positions.ts';
 
 export interface CountedLogDeps {
   readonly kafka: KafkaClient;
@@ -25,6 +25,7 @@ export interface AskedLog extends RawLog, AsyncDisposable {
   /** @throws Retryable */
   routing(): Promise<Routing>;
   nodePositions(): ReturnType<typeof nodePositions>;
+  highWatermarks(): Promise<HighWatermarks>;
 }
 
 export function countedLogOf({ kafka, names, partitions, nodes, read }: CountedLogDeps): AskedLog {
@@ -42,7 +43,7 @@ export function countedLogOf({ kafka, names, partitions, nodes, read }: CountedL
   return {
     routing: () => routingOf(partitions),
     async endOffsets() {
-      return await (await connected()).endOffsets(topic);
+      return await (await connected()).endOffsets(topic, 'read_uncommitted');
     },
     async rawPositions() {
       const asked = read();
@@ -55,6 +56,14 @@ export function countedLogOf({ kafka, names, partitions, nodes, read }: CountedL
     },
     sinkPositions: async () => await positionsOf(read()),
     nodePositions: () => positionsOf(nodes),
+    async highWatermarks() {
+      const open = await connected();
+      const ends = committedTopics.map(async topic => {
+        const name = names.topic(topic);
+        return [name, await open.endOffsets(name, 'read_uncommitted')] as const;
+      });
+      return new Map(await Promise.all(ends));
+    },
     async [Symbol.asyncDispose]() {
       await admin?.then(
         open => open[Symbol.asyncDispose](),

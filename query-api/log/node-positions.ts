@@ -13,6 +13,9 @@ export interface FollowedNode extends Pick<SinkNode, 'name' | 'inGroups' | 'hold
 /** The topics that jobs and people write. Each has one partition, and every node has all of it. */
 export const jobTopics = ['job-results', 'job-requests', 'seals', 'filters', 'write-offs', 'audit'] as const;
 
+/** The topics of which sinks read only what is committed. */
+export const committedTopics = ['aggregates', 'quarantine', ...jobTopics] as const satisfies readonly TopicName[];
+
 interface Leg {
   readonly group: string;
   readonly topicName: TopicName;
@@ -38,7 +41,8 @@ export async function nodePositions(
     legs.map(async ({ group, topicName, isWhole }) => {
       const topic = names.topic(topicName);
       // The ends are read first. A commit that comes in between only makes the lag smaller.
-      const ranges = await admin.ranges(topic);
+      const isolation = topicName === 'clicks' ? 'read_uncommitted' : 'read_committed';
+      const ranges = await admin.ranges(topic, isolation);
       return await Promise.all(
         nodes.map(async node => {
           const leg = { node: node.name, group: names.groupAt(group, node.inGroups), topic, topicName };

@@ -14,9 +14,11 @@ export function patientLog(
 ): CountedLog {
   const positions = each(() => cached(() => inTime(countedLog.sinkPositions()), 1_000, clock));
   const ofNodes = countedLog.nodePositions?.bind(countedLog);
+  const ends = countedLog.highWatermarks?.bind(countedLog);
   return {
     endOffsets: cached(() => inTime(countedLog.endOffsets()), 1_000, clock),
     sinkPositions: async () => await positions()(),
+    ...(ends ? { highWatermarks: cached(() => inTime(ends()), 1_000, clock) } : {}),
     ...(ofNodes ? { nodePositions: cached(() => inTime(ofNodes()), 1_000, clock) } : {}),
   };
 }

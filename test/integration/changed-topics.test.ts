@@ -59,10 +59,14 @@ it('settings that would lose clicks, state or finality are told, with value, rul
     'hot-ads unclean.leader.election.enable',
     'keys cleanup.policy',
   );
-  const lines = pipeline.queryApi
-    .logs()
-    .split('\n')
-    .filter(line => line.includes('topic settings: UNSAFE'));
+  const linesNow = () =>
+    pipeline.queryApi
+      .logs()
+      .split('\n')
+      .filter(line => line.includes('topic settings: UNSAFE'));
+  // What a process writes arrives a moment after what it answers.
+  await eventually('the lines', () => linesNow().length >= 4);
+  const lines = linesNow();
   expect(lines).toHaveLength(4);
   expect(lines.find(line => line.includes('"keys"'))).toMatch(
     /"value":"delete","rule":"compact","harm":"state that is kept for ever expires"/,

@@ -122,6 +122,7 @@ export function describeBroker(title: string, open: () => Promise<BrokerUnderTes
       await transaction.send(names.topic('aggregates'), 'pending');
       await plain.send(topic, [{ partition: 0, value: 'behind' }]);
       expect((await admin.endOffsets(topic)).get(0)).toBe(1);
+      expect((await admin.endOffsets(topic, 'read_uncommitted')).get(0)).toBe(3);
       expect((await read('read_committed')).values).toEqual(['before']);
       await transaction.commit();
       await eventually('the marker', async () => ((await admin.endOffsets(topic)).get(0) ?? 0) >= 4);

@@ -6,6 +6,7 @@
  * be told where to read. What writing asks the brokers is in fake-requests.ts.
  */
 import { Corrupt } from '../../infra/errors.ts';
+import { asksForHighWatermarks } from '../../infra/kafka/checked-answers.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { type Assignment, BrokerError, type Entry, type FakeBroker } from './fake-broker.ts';
@@ -391,10 +392,12 @@ class FakeAdmin {
   async disconnect(): Promise<void> {}
 
   async fetchTopicOffsets(topic: string) {
+    const isUncommitted = asksForHighWatermarks();
     return await this.#network.call('listOffsets', () => {
       return Array.from({ length: this.#broker.partitionsOf(topic) }, (_, partition) => {
-        const { start, lastStable } = this.#broker.range(topic, partition);
-        return { partition, offset: String(lastStable), low: String(start), high: String(lastStable) };
+        const { start, lastStable, end } = this.#broker.range(topic, partition);
+        const high = String(isUncommitted ? end : lastStable);
+        return { partition, offset: high, low: String(start), high };
       });
     });
   }

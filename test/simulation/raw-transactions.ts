@@ -5,9 +5,9 @@ import { verdictOn } from '../../infra/kafka/produce-verdict.ts';
 import type { Names } from '../../infra/topics.ts';
 import { eventually } from '../support/wait.ts';
 
-export async function openRaw(kafka: KafkaClient, transactionalId: string) {
+export async function openRaw(kafka: KafkaClient, transactionalId: string, timeoutMs = 10_000) {
   const requests = kafka.brokerRequests();
-  const initialized = await patiently(() => requests.initTransactions(transactionalId, 10_000));
+  const initialized = await patiently(() => requests.initTransactions(transactionalId, timeoutMs));
   const identity = { transactionalId, ...initialized };
   let sequence = 0;
   return {

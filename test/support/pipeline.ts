@@ -1,5 +1,6 @@
 /** The whole pipeline for one test file, on a real broker and a real ClickHouse: ingest, aggregator, sink, query API and job runner as processes. */
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
+import type { BrokerSettings } from '../../infra/embedded/broker-files.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createLog } from '../../infra/log.ts';
@@ -32,10 +33,10 @@ export interface TestPipeline extends AsyncDisposable {
 /** `broker`: of one that is killed. */
 export async function startTestPipeline(
   given: Readonly<Record<string, string>> = {},
-  options: { readonly broker?: TestBrokerOptions } = {},
+  options: { readonly broker?: TestBrokerOptions; readonly brokerSettings?: BrokerSettings } = {},
 ): Promise<TestPipeline> {
   const stack = new AsyncDisposableStack();
-  const broker = stack.use(await startTestBroker({}, options.broker));
+  const broker = stack.use(await startTestBroker(options.brokerSettings, options.broker));
   // Nodes of one's own get their tables from the sink.
   const clickhouse = stack.use(given['CLICKHOUSE_URL'] ? ownClickHouse : await startTestClickHouse());
   const env = {

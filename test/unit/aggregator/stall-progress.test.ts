@@ -96,5 +96,7 @@ it('a sink stands where its group has committed, though a batch of an earlier as
   };
   positions.assign(new Map([['quarantine', [0]]]));
   positions.passed('quarantine', 0, 9);
-  expect(await positions.readings(admin, 'g')).toEqual(new Map([['quarantine[0]', { position: 32, end: 32 }]]));
+  expect(await positions.readings(admin, 'g', 'read_committed')).toEqual(
+    new Map([['quarantine[0]', { position: 32, end: 32 }]]),
+  );
 });
