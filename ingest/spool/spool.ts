@@ -144,8 +144,11 @@ async function sendFile(name: string, sending: Sending, stuck: StuckFiles): Prom
   if (unreadable === undefined) return;
   stuck.sent.set(name, unreadable);
   try {
-    if (unreadable === 0) await files.remove(name);
-    else await files.putAside(name);
+    if (unreadable === 0) {
+      await files.remove(name);
+    } else {
+      await files.putAside(name);
+    }
     stuck.gone(name);
   } catch (error) {
     if (isMissing(error)) files.forget(name);
