@@ -5278,18 +5278,6 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
-    name: 'runner-knows-no-erasures',
-    bug: 'the job runner recounts without the log of erasures: a late click that comes while a person is erased changes what all clicks of that minute cost',
-    file: 'query-api/jobs/open-jobs.ts',
-    integration: 'test/integration/clickhouse/billed-histories.test.ts',
-    edits: [
-      [
-        '    erasures: erasuresMeanwhile(erasures, nodes),',
-        '    ...(false ? { erasures: erasuresMeanwhile(erasures, nodes) } : {}),',
-      ],
-    ],
-  },
-  {
     name: 'erased-between-two-pages',
     bug: 'a recount does not ask whether a person was erased while it read: of two pages one has the person under another name',
     file: 'query-api/jobs/recount/erased-meanwhile.ts',
