@@ -1,4 +1,7 @@
-/** Makes elements by function calls: `h('td', { class: 'num' }, 'text')`. A text is always shown as text, never read as markup. */
+/**
+ * Makes elements by function calls: `h('td', { class: 'num' }, 'text')`. A text is always shown as text, never read as markup.
+ * What nobody would see of it is shown as its code, because anybody may put it into an id or a label.
+ */
 
 /**
  * The value of an attribute. False, null and undefined leave the attribute out; true sets it without a value.
@@ -45,6 +48,18 @@ export function svg(name, given = {}, ...children) {
   return filled(document.createElementNS('http://www.w3.org/2000/svg', name), given, children);
 }
 
+/**
+ * Shows the codes of characters that have no width, and of those that turn the order of all that follows: by them one id looks
+ * like another. Joiners between letters that are joined stay, and so do the marks of direction that `Intl` writes.
+ * @param {string} text
+ */
+export function visible(text) {
+  return text.replaceAll(unseen, character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+const unseen =
+  /[\p{Cc}\u200b\u2060-\u2064\u2066-\u2069\u202a-\u202e\ufeff\u00ad](?<![\t\n])|[\u200c\u200d](?=[ -~]|$)|(?<=[ -~]|^)[\u200c\u200d]/gu;
+
 /** An element that index.html always has. @param {string} id */
 export function byId(id) {
   const element = document.getElementById(id);
@@ -58,7 +73,8 @@ export function byId(id) {
  * @param {string} text
  */
 export function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const shown = visible(text);
+  if (element.textContent !== shown) element.textContent = shown;
 }
 
 /**
@@ -75,6 +91,9 @@ function filled(element, given, children) {
     if (typeof value === 'function') element.addEventListener(key.slice(2), value);
     else element.setAttribute(key, value === true ? '' : String(value));
   }
-  element.append(...children.flat().filter(child => child !== undefined && child !== null && child !== false));
+  for (const child of children.flat()) {
+    if (child !== undefined && child !== null && child !== false)
+      element.append(typeof child === 'string' ? visible(child) : child);
+  }
   return element;
 }

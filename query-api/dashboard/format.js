@@ -1,4 +1,5 @@
 /** Writes numbers and times for people: in the language of the viewer and in the chosen zone. A time shows UTC when the mouse is over it. */
+import { serverTime } from './clock.js';
 import { h } from './dom.js';
 import { dateAt, ownZone, wallTime } from './zone.js';
 
@@ -7,7 +8,7 @@ const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFra
 const oneDigit = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
 
 /** @typedef {string | number | Date} Time  ISO or epoch ms. */
-/** @typedef {keyof ReturnType<typeof clocksOf>} TimeForm */
+/** @typedef {'clock' | 'seconds' | 'day' | 'date'} TimeForm */
 
 let zone = ownZone;
 let clocks = clocksOf(zone);
@@ -31,6 +32,10 @@ function clocksOf(timeZone) {
     seconds: new Intl.DateTimeFormat(undefined, { ...clock, second: '2-digit' }),
     day: new Intl.DateTimeFormat(undefined, { ...date, ...clock }),
     date: new Intl.DateTimeFormat(undefined, date),
+    daySeconds: new Intl.DateTimeFormat(undefined, { ...date, ...clock, second: '2-digit' }),
+    yearDaySeconds: new Intl.DateTimeFormat(undefined, { ...date, year: 'numeric', ...clock, second: '2-digit' }),
+    yearDay: new Intl.DateTimeFormat(undefined, { ...date, year: 'numeric', ...clock }),
+    yearDate: new Intl.DateTimeFormat(undefined, { ...date, year: 'numeric' }),
   };
 }
 
@@ -46,19 +51,34 @@ export const counted = (value, one, many) => `${whole.format(value)} ${value ===
 export const utc = time => `${new Date(time).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 
 /**
- * `form` is 'clock', 'seconds', 'day' (date and clock) or 'date'.
+ * `form` is 'clock', 'seconds' (with the date if it is not today), 'day' (date and clock) or 'date'. A date of another year has
+ * its year: a time without it would be taken for one of this year.
  * @param {Time} at
  * @param {TimeForm} form
  */
 export function local(at, form = 'clock') {
-  return clocks[form].format(new Date(at));
+  const time = new Date(at);
+  return clocks[dated(time.getTime(), form)].format(time);
 }
+
+/** @param {number} at @param {TimeForm} form @returns {keyof typeof clocks} */
+function dated(at, form) {
+  if (form === 'clock' || (form === 'seconds' && isToday(at))) return form;
+  const isThisYear = dateAt(at, zone).year === dateAt(serverTime(), zone).year;
+  if (form === 'seconds') return isThisYear ? 'daySeconds' : 'yearDaySeconds';
+  if (isThisYear) return form;
+  return form === 'day' ? 'yearDay' : 'yearDate';
+}
+
+/** @param {number} at */
+const isToday = at => dayOf(at) === dayOf(serverTime());
+
+/** @param {number} at */
+const dayOf = at => JSON.stringify(dateAt(at, zone));
 
 /** The time of day, with the date if it is not today. @param {Time} at */
 export function shortTime(at) {
-  /** @param {number} time */
-  const ofDay = time => JSON.stringify(dateAt(time, zone));
-  return local(at, ofDay(new Date(at).getTime()) === ofDay(Date.now()) ? 'clock' : 'day');
+  return local(at, isToday(new Date(at).getTime()) ? 'clock' : 'day');
 }
 
 /**
@@ -67,9 +87,7 @@ export function shortTime(at) {
  * @param {number} to
  */
 export function span(from, to) {
-  /** @param {number} time */
-  const dayOf = time => JSON.stringify(dateAt(time, zone));
-  const form = dayOf(from) === dayOf(Date.now()) && dayOf(to) === dayOf(from) ? 'clock' : 'day';
+  const form = isToday(from) && isToday(to) ? 'clock' : 'day';
   return `${local(from, form)} to ${local(to, form)}`;
 }
 

@@ -1,15 +1,17 @@
 /**
  * Holds one stream of live events for the whole page. A hidden page closes the stream; a page that is visible again continues
  * after the last event it had. Each listener gets every event, and a new listener gets the latest one at once. If no event
- * arrives for longer than three events take, the state becomes `silent`: a connection can stay open while the store hangs.
+ * arrives for longer than three events take, the state becomes `silent`: a connection can stay open while the store hangs. It
+ * can also stay open for ever while nothing is at its other end, for example after the computer slept: so a silent stream is
+ * opened again. An event that was held back on its way, by a proxy for example, is old when it arrives: then the state is `delayed`.
  */
-import { hearTime } from './clock.js';
+import { hearTime, msSince, serverTime, thisMoment } from './clock.js';
 
 /** @import { LiveEvent } from './api-types.ts' */
 
 /**
- * @typedef {'connecting' | 'live' | 'silent' | 'away' | 'down' | 'lost'} LiveState
- * @typedef {(event: LiveEvent | undefined, state: LiveState) => void} LiveListener
+ * @typedef {'connecting' | 'live' | 'delayed' | 'silent' | 'away' | 'down' | 'lost'} LiveState
+ * @typedef {(event: LiveEvent | undefined, state: LiveState, missedSince?: string) => void} LiveListener
  */
 
 /** @type {Set<LiveListener>} */
@@ -23,15 +25,22 @@ let latest;
 let isWanted = false;
 /** @type {LiveState} */
 let state = 'connecting';
-let heardAt = performance.now();
+let heardAt = thisMoment();
+let openedAt = thisMoment();
+/** The time of the last event before those that the server could not send any more. @type {string | undefined} */
+let missedSince;
 
 /** An event comes each second. */
 const silentAfterMs = 3_500;
+/** The watermark is 15 s behind anyway, and servers' clocks differ a little. */
+const delayedAfterMs = 10_000;
+const openAgainAfterMs = 15_000;
 
 /**
- * Calls `listener(event, state)` with each event and with each new state. The states are `connecting`, `live`, `silent`,
+ * Calls `listener(event, state)` with each event and with each new state. The states are `connecting`, `live`, `delayed`, `silent`,
  * `away` (Kafka does not answer), `down` (the store does not answer) and `lost` (no connection). The event is undefined if only
- * the state is new. Returns a function that stops the listener.
+ * the state is new. The third parameter is the time since which events were missed, if there are such. Returns a function that
+ * stops the listener.
  * @param {LiveListener} listener
  */
 export function listen(listener) {
@@ -56,6 +65,7 @@ export function stopLive() {
   close();
   lastId = undefined;
   latest = undefined;
+  missedSince = undefined;
   announce('connecting');
 }
 
@@ -69,23 +79,34 @@ export function watchLive() {
     }
   });
   setInterval(() => {
-    const isSilent = performance.now() - heardAt > silentAfterMs;
-    if (source && isSilent && (isFresh(state) || state === 'connecting')) announce('silent');
+    if (!source || msSince(heardAt) <= silentAfterMs) return;
+    if (isFresh(state) || state === 'delayed' || state === 'connecting') announce('silent');
+    if (state !== 'silent' || Math.min(msSince(heardAt), msSince(openedAt)) < openAgainAfterMs) return;
+    close();
+    open();
   }, 500);
 }
 
 function open() {
-  heardAt = performance.now();
+  heardAt = openedAt = thisMoment();
   source = new EventSource(lastId ? `/v1/live?last_event_id=${encodeURIComponent(lastId)}` : '/v1/live');
   source.onmessage = message => {
     lastId = message.lastEventId;
-    heardAt = performance.now();
+    heardAt = thisMoment();
     /** @type {LiveEvent} */
     const event = JSON.parse(message.data);
     latest = event;
+    const missed = missedSince;
+    missedSince = undefined;
+    // It was made before it arrived, and nobody knows how long before.
     hearTime(Date.parse(event.at));
-    announce(event.kafka === 'up' ? 'live' : 'away', event);
+    const isDelayed = serverTime() - Date.parse(event.at) > delayedAfterMs;
+    announce(isDelayed ? 'delayed' : event.kafka === 'up' ? 'live' : 'away', event, missed);
   };
+  // The server does not know the last id any more: what came after it is not told.
+  source.addEventListener('reset', () => {
+    missedSince ??= latest?.at;
+  });
   source.addEventListener('unavailable', () => announce('down'));
   source.onerror = () => {
     announce('lost');
@@ -103,8 +124,8 @@ function close() {
   source = undefined;
 }
 
-/** @param {LiveState} now @param {LiveEvent} [event] */
-function announce(now, event) {
+/** @param {LiveState} now @param {LiveEvent} [event] @param {string} [missed] */
+function announce(now, event, missed) {
   state = now;
-  for (const listener of [...listeners]) listener(event, state);
+  for (const listener of [...listeners]) listener(event, state, missed);
 }

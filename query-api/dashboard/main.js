@@ -3,9 +3,10 @@
  * Where nobody is signed in who has to be, it shows the page for signing in instead, at the same address.
  */
 import { hrefOf, readAddress, views } from './address.js';
+import { msSince, serverTime, thisMoment, watchClock } from './clock.js';
 import { byId, setText } from './dom.js';
 import { duration, local, number, shownZone, showTimesIn } from './format.js';
-import { listen, startLive, stopLive, watchLive } from './live.js';
+import { isFresh, listen, startLive, stopLive, watchLive } from './live.js';
 import { createAccount } from './parts/account.js';
 import { createBanner } from './parts/banner.js';
 import { comeBack, followSession, loadSession, may, needsSignIn } from './session.js';
@@ -90,7 +91,7 @@ async function show() {
       : `${address.ad && address.view === 'ad' ? address.ad : titles[address.view]} · Ad clicks`;
   const zone = address.zone && isZone(address.zone) ? address.zone : ownZone;
   showTimesIn(zone);
-  setText(byId('zone'), `Times in ${zone}, ${offsetText(Date.now(), zone)} now. Point at a time to see it in UTC.`);
+  setText(byId('zone'), `Times in ${zone}, ${offsetText(serverTime(), zone)} now. Point at a time to see it in UTC.`);
   // All times of a view are written in one zone, so a new zone makes a new view.
   if (shown.place !== place || shown.zone !== zone) {
     const { mount } = await loaders[place]();
@@ -136,8 +137,14 @@ addEventListener('session', () => {
   shown.close();
   shown = { update: () => undefined, close: () => undefined };
   main.replaceChildren();
+  // The stream that runs is that of the key before.
+  stopLive();
   follow();
   show();
+});
+// The ranges of what is shown went by a wrong time.
+addEventListener('clock', () => {
+  if (isStarted) show();
 });
 
 let isStarted = false;
@@ -153,11 +160,12 @@ const spoken = byId('spoken');
 const banner = createBanner(byId('news'));
 /** The stream has no words for its refusal, so it is asked why there is none. */
 const askAgainMs = 5_000;
-let askedAt = 0;
+let askedAt = thisMoment();
 const pulseText = pulse.querySelector('span') ?? pulse;
 const words = {
   connecting: 'Connecting',
   live: 'Live',
+  delayed: 'Delayed',
   silent: 'No news',
   away: 'Kafka does not answer',
   down: 'The store does not answer',
@@ -173,14 +181,12 @@ listen((event, state) => {
     setText(pulseText, state === 'live' && isStalled ? 'Counting has stalled' : words[state]);
   }
   banner.show(event, state);
-  if (state === 'lost' && performance.now() - askedAt > askAgainMs) {
-    askedAt = performance.now();
-    loadSession();
-  }
+  if (state === 'lost' && msSince(askedAt) > askAgainMs) askWho();
   if (!event) return;
   showTenant(event.tenant);
   pulse.title = `As of ${local(event.at, 'seconds')}, watermark age ${duration(event.watermark_age_ms)}`;
   // Once a minute and not each second, so that a screen reader does not talk all the time.
+  if (!isFresh(state)) return;
   const { start, ads } = event.last;
   const minute = event.minutes.find(point => point.start === start);
   if (minute && spokenMinute && spokenMinute !== start) {
@@ -190,7 +196,15 @@ listen((event, state) => {
   spokenMinute = start;
 });
 
+/** The answer tells the time of the server as well. */
+function askWho() {
+  askedAt = thisMoment();
+  loadSession();
+}
+
 watchLive();
+watchClock(askWho);
+document.addEventListener('visibilitychange', () => !document.hidden && askWho());
 followSession();
 comeBack();
 await loadSession();

@@ -77,6 +77,21 @@ export function rangeOf({ range = standard, from, to }, zone, now = serverTime()
   return ranged(end - (own(lengths, range) ?? lengths[standard]), end, true);
 }
 
+/**
+ * What is wrong with the range of an address, in a sentence. A shared link may be cut off or mistyped, and what is shown then
+ * is not what was meant.
+ * @param {Address} address
+ */
+export function wrongRange({ range, from, to }) {
+  const shown =
+    own(calendar, range ?? standard)?.text ?? (own(lengths, range ?? standard) ? (range ?? standard) : standard);
+  if ((from || to) && !(Date.parse(from ?? '') < Date.parse(to ?? '')))
+    return `The address says from “${from ?? ''}” to “${to ?? ''}”, which is no range of time: this is “${shown}”.`;
+  if (range && !from && shown === standard && range !== standard)
+    return `The address says “${range}”, which is no known range: this is “${standard}”.`;
+  return '';
+}
+
 /** The query parameters of a range, in the zone of the page. @param {{ readonly from: number, readonly to: number }} range */
 export function queryOf({ from, to }) {
   return { from: isoIn(from, shownZone()), to: isoIn(to, shownZone()) };

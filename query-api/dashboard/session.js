@@ -1,6 +1,7 @@
 /**
  * Who is signed in with this browser, and what the page may therefore show and start. The session itself is in a cookie that no
- * script can read, and the API key that begins it is kept nowhere.
+ * script can read, and the API key that begins it is kept nowhere. All tabs have the same cookie: who signs in or out in one of
+ * them does so in all, and answers to the others are about that key from then on. So tabs tell each other.
  */
 import { get, onUnauthorized, post, remove } from './api.js';
 
@@ -61,7 +62,13 @@ export function wantSignIn(wanted) {
 /** Looks who is signed in whenever the API answers that nobody is, or not any more. */
 export function followSession() {
   onUnauthorized(loadSession);
+  tabs.addEventListener('message', ({ data }) => {
+    if (data !== (session.key?.id ?? '')) loadSession();
+  });
 }
+
+/** Each message is the id of the key with which this browser is signed in, or empty. */
+const tabs = new BroadcastChannel('adclicks session');
 
 /**
  * The address to which a browser comes back from the identity provider has no room for the one that was left, so the page
@@ -104,5 +111,7 @@ function take(next, { isAsked = false } = {}) {
   }
   const isSame =
     JSON.stringify([before.keys, before.key, before.may]) === JSON.stringify([next.keys, next.key, next.may]);
-  if (!isSame) dispatchEvent(new Event('session'));
+  if (isSame) return;
+  tabs.postMessage(next.key?.id ?? '');
+  dispatchEvent(new Event('session'));
 }

@@ -327,6 +327,23 @@ describe('light and dark', () => {
   });
 });
 
+describe('forced colours', () => {
+  it('leave what tells final, provisional and restated apart, good from bad, and what is chosen', async () => {
+    const page = await look('/', { forcedColors: 'active' });
+    await page.locator('.legend i').first().waitFor();
+    const styles = (selector: string, property: string) =>
+      page.evaluate<string[]>(
+        `[...document.querySelectorAll('${selector}')].map(element => getComputedStyle(element).${property})`,
+      );
+    expect(new Set(await styles('.legend i', 'background')).size).toBe(3);
+    expect(new Set(await styles('[aria-label="Range up to now"] button', 'backgroundColor')).size).toBe(2);
+    await page.goto('/?view=operations');
+    await page.locator('.dot').first().waitFor();
+    const [ground] = await styles('body', 'backgroundColor');
+    expect(await styles('.dot', 'backgroundColor')).not.toContain(ground);
+  });
+});
+
 describe('operations', () => {
   it('filters the quarantine by reason, keeps the reason in the address, and shows the lines', async () => {
     const page = await look('/?view=operations');

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { keysInMemory } from '../support/api-keys.ts';
 import { openBrowser } from '../support/browser.ts';
 import { type DashboardServer, startDashboard } from '../support/dashboard-server.ts';
+import { viewerClock } from '../support/viewer-clock.ts';
 import { desktop, phone, type Visitor, visit } from '../support/visitor.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -138,6 +139,52 @@ describe('where keys are needed', () => {
   });
 });
 
+describe('two tabs of one browser', () => {
+  /** A second tab, of the same session. */
+  const beside = async (page: Page) => {
+    const other = await page.context().newPage();
+    await other.goto(`${server.url}/`);
+    return other;
+  };
+
+  it('have the key of whoever signed in last, also its live numbers and what it may do', async () => {
+    const [ann, bob] = ['Ann of finance', 'Bob of acme'];
+    const page = await open('/');
+    await signIn(page, keys.add({ scopes: ['read', 'operate'], label: ann }));
+    await page.getByRole('button', { name: ann }).waitFor();
+    await page.locator('#pulse[data-state="live"]').waitFor();
+    const other = await beside(page);
+    await other.getByRole('button', { name: ann }).waitFor();
+    await page.goto('/?view=replay');
+    await page.getByRole('button', { name: 'Recount' }).or(page.locator('form')).first().waitFor();
+    const streams: string[] = [];
+    page.on('request', request => void (request.url().includes('/v1/live') && streams.push(request.url())));
+    // In the other tab, past the page for signing in, as a sign-in by an identity provider is.
+    const text = keys.add({ scopes: ['read'], label: bob });
+    await other.evaluate(
+      `fetch('/v1/session', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ api_key: '${text}' }) })`,
+    );
+    await other.reload();
+    await other.getByRole('button', { name: bob }).waitFor();
+    await page.getByRole('button', { name: bob }).waitFor();
+    await page.getByText('needs an API key with scope operate').or(page.locator('[data-lacks]')).first().waitFor();
+    await eventually('the stream of the new key', async () => streams.length > 0);
+    expect(unexpected()).toEqual([]);
+  });
+
+  it('are both signed out by a sign-out in one of them, at once and without a number left', async () => {
+    const page = await open('/?view=ad');
+    await signIn(page, keys.add({ scopes: ['read'], label: 'Ann of finance' }));
+    await page.getByRole('button', { name: 'Ann of finance' }).waitFor();
+    const other = await beside(page);
+    await other.getByRole('button', { name: 'Ann of finance' }).click();
+    await other.locator('#account-details').getByRole('button', { name: 'Sign out' }).click();
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    expect(await page.locator('.tile, .ranks li').count()).toBe(0);
+    expect(unexpected()).toEqual([]);
+  });
+});
+
 describe('a key with few scopes', () => {
   it('starts no job, and sees nothing about persons: the page says which scope that needs', async () => {
     const page = await open('/?view=replay');
@@ -217,6 +264,27 @@ describe('the page for keys', () => {
     expect(await row.getByRole('button').count()).toBe(0);
     expect(unexpected()).toEqual([]);
   });
+
+  it.each([-40, 3])(
+    'makes a key for 30 days of the server, where the clock of the viewer is %i days ahead',
+    async days => {
+      visitor = await visit(browser, server.url);
+      const { page } = visitor;
+      await page.addInitScript(viewerClock(days * 86_400_000));
+      await visitor.goto('/?view=keys');
+      await signIn(page, keys.add({ scopes: ['admin'] }));
+      const label = `for a month ${days}`;
+      await page.getByRole('link', { name: 'Keys' }).waitFor();
+      await page.getByLabel('Label').fill(label);
+      await page.locator('input[value="read"]').check();
+      await page.locator('select[name="lasts"]').selectOption('30');
+      await page.getByRole('button', { name: 'Create' }).click();
+      await page.locator('[data-secret]').waitFor();
+      const made = keys.changes.find(change => change.kind === 'created' && change.label === label);
+      const expiresAt = made?.kind === 'created' ? made.expires_at : undefined;
+      expect(Math.abs(Number(expiresAt) - Date.now() - 30 * 86_400_000)).toBeLessThan(300_000);
+    },
+  );
 
   it('says what is wrong with what is asked for, and offers a prefix only where it holds', async () => {
     const page = await open('/?view=keys', { viewport: phone });

@@ -3074,7 +3074,7 @@ export const mutations: readonly Mutation[] = [
     name: 'refresh-aborts-itself',
     bug: 'the dashboard gives up an answer that is on its way for the same question again: a store slower than a timer shows nothing',
     file: 'query-api/dashboard/asking.js',
-    edits: [['      if (running) isWantedAgain ||= isNews;\n      else ask();', '      giveUp();\n      ask();']],
+    edits: [['if (running) isWantedAgain ||= isNews;\n      else if', 'giveUp();\n      if']],
     unit: 'test/unit/query-api/dashboard/asking.test.ts',
   },
   {
@@ -5776,6 +5776,137 @@ export const mutations: readonly Mutation[] = [
     file: 'infra/kafka/lz-output.ts',
     unit: 'test/unit/infra/kafka/decompress.test.ts',
     edits: [['if (distance >= length) bytes', 'if (distance > 0) bytes']],
+  },
+  {
+    name: 'ranges-by-the-clock-of-the-viewer',
+    bug: 'the dashboard does not learn the time of the server from answers: the last hour of a viewer whose clock is a day behind is one of yesterday',
+    file: 'query-api/dashboard/api.js',
+    unit: 'test/unit/query-api/dashboard/api.test.ts',
+    edits: [
+      [
+        'if (Number.isFinite(at)) hearTime(at, at + 1_000 + tookMs);',
+        'if (Number.isFinite(at) && tookMs < 0) hearTime(at, at + 1_000);',
+      ],
+    ],
+  },
+  {
+    name: 'time-of-an-event-held-back',
+    bug: 'the dashboard takes the time of the server from a live event that a proxy held back: its ranges go back by as long',
+    file: 'query-api/dashboard/live.js',
+    unit: 'test/unit/query-api/dashboard/live.test.ts',
+    edits: [['hearTime(Date.parse(event.at));', 'hearTime(Date.parse(event.at), Date.parse(event.at));']],
+  },
+  {
+    name: 'delayed-events-are-live',
+    bug: 'live events that a proxy held back for minutes are shown as live',
+    file: 'query-api/dashboard/live.js',
+    unit: 'test/unit/query-api/dashboard/live.test.ts',
+    edits: [['> delayedAfterMs;', '> 1_000 * delayedAfterMs;']],
+  },
+  {
+    name: 'dead-stream-for-ever',
+    bug: 'a stream of live events at whose other end there is nobody stays silent until somebody loads the page again',
+    file: 'query-api/dashboard/live.js',
+    unit: 'test/unit/query-api/dashboard/live.test.ts',
+    edits: [['    close();\n    open();\n', '']],
+  },
+  {
+    name: 'sleep-keeps-live',
+    bug: 'after the computer slept, live numbers of hours ago are called live as long as the steady clock stands still',
+    file: 'query-api/dashboard/clock.js',
+    unit: 'test/unit/query-api/dashboard/clock.test.ts',
+    edits: [['Math.max(performance.now() - steady, serverTime() - server)', 'performance.now() - steady + 0 * server']],
+  },
+  {
+    name: 'put-clock-not-noticed',
+    bug: 'after the clock of the viewer was put, the page goes by the wrong time until something else is asked',
+    file: 'query-api/dashboard/clock.js',
+    unit: 'test/unit/query-api/dashboard/clock.test.ts',
+    edits: [['Math.abs(movedSince(before)) > putMs || ', '']],
+  },
+  {
+    name: 'clocks-of-two-servers-show-all-anew',
+    bug: 'answers of two servers whose clocks differ make the page clear its numbers and ask again, without end',
+    file: 'query-api/dashboard/clock.js',
+    unit: 'test/unit/query-api/dashboard/clock.test.ts',
+    edits: [['if (wasPut && Math.abs', 'if (wasPut !== undefined && Math.abs']],
+  },
+  {
+    name: 'old-count-called-final',
+    bug: 'a minute that has become final while the page did not look is called final with the count from before',
+    file: 'query-api/dashboard/series.js',
+    unit: 'test/unit/query-api/dashboard/series.test.ts',
+    edits: [
+      [
+        "    if (state !== 'provisional' && state !== point.state && !isTold.has(start)) return undefined;\n",
+        '    if (state === point.state && isTold.size < 0) return undefined;\n',
+      ],
+    ],
+  },
+  {
+    name: 'time-without-its-year',
+    bug: 'a time of last year is shown without its year, so it is taken for one of this year',
+    file: 'query-api/dashboard/format.js',
+    unit: 'test/unit/query-api/dashboard/clock.test.ts',
+    edits: [
+      ['  if (isThisYear) return form;\n', "  if (isThisYear || form === 'day' || form === 'date') return form;\n"],
+    ],
+  },
+  {
+    name: 'today-by-the-clock-of-the-viewer',
+    bug: 'a time of yesterday is shown without its date, because the clock of the viewer is a day behind',
+    file: 'query-api/dashboard/format.js',
+    unit: 'test/unit/query-api/dashboard/clock.test.ts',
+    edits: [
+      [
+        'const isToday = at => dayOf(at) === dayOf(serverTime());',
+        'const isToday = at => dayOf(at) === dayOf(Date.now());',
+      ],
+    ],
+  },
+  {
+    name: 'page-of-a-proxy-as-an-answer',
+    bug: 'the sign-in page of a proxy in place of an answer is told as “status 200”, which nobody can do anything about',
+    file: 'query-api/dashboard/api.js',
+    unit: 'test/unit/query-api/dashboard/api.test.ts',
+    edits: [['  if (!isJson) throw new Error(otherAnswer);\n', '']],
+  },
+  {
+    name: 'redirect-to-another-site-followed',
+    bug: 'a redirect of a proxy to its sign-in page is followed, and told as if nobody could be reached',
+    file: 'query-api/dashboard/api.js',
+    unit: 'test/unit/query-api/dashboard/api.test.ts',
+    edits: [["redirect: 'manual',", "redirect: 'follow',"]],
+  },
+  {
+    name: 'metrics-of-a-page-of-a-proxy',
+    bug: 'what a proxy answers in place of the metrics is read as metrics',
+    file: 'query-api/dashboard/api.js',
+    unit: 'test/unit/query-api/dashboard/api.test.ts',
+    edits: [["  if (!isOfType(response, 'text/plain')) throw new Error(otherAnswer);\n", '']],
+  },
+  {
+    name: 'retry-after-not-kept',
+    bug: 'a page asks a server again every few seconds that wants to be left alone, and so never gets an answer',
+    file: 'query-api/dashboard/asking.js',
+    unit: 'test/unit/query-api/dashboard/asking.test.ts',
+    edits: [
+      ['else if (isWished || performance.now() >= notBefore) ask();', 'else if (isWished || notBefore >= 0) ask();'],
+    ],
+  },
+  {
+    name: 'mistyped-range-shown-as-another',
+    bug: 'a link whose range is cut off shows the last hour without a word',
+    file: 'query-api/dashboard/range.js',
+    unit: 'test/unit/query-api/dashboard/range.test.ts',
+    edits: [['if ((from || to) && !(', 'if (from && to && !(']],
+  },
+  {
+    name: 'unseen-characters-unseen',
+    bug: 'an id with a character of no width looks like another one, and one that turns the order of what follows like anything',
+    file: 'query-api/dashboard/dom.js',
+    unit: 'test/unit/query-api/dashboard/dom.test.ts',
+    edits: [['\\u202a-\\u202e', '']],
   },
 ];
 

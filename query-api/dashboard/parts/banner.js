@@ -1,7 +1,8 @@
 /** The lines above every view that say what is wrong with the numbers, and since when. There are none if all is well. */
 import { failedOf, get } from '../api.js';
+import { serverTime } from '../clock.js';
 import { h } from '../dom.js';
-import { counted, local, shortTime } from '../format.js';
+import { counted, duration, local, shortTime } from '../format.js';
 
 /** @import { LiveEvent } from '../api-types.ts' */
 /** @import { LiveState } from '../live.js' */
@@ -64,8 +65,25 @@ function streamLines(latest, state, failed) {
   const isDown = state === 'down' || (state === 'silent' && failed['clickhouse']);
   if (isDown) return [['bad', `The store (ClickHouse) does not answer.${asOf}`]];
   if (state === 'silent')
-    return [['warn', `No live event has arrived from the query API for more than three seconds.${asOf}`]];
-  if (state === 'lost') return [['warn', `The query API cannot be reached.${asOf}`]];
+    return [
+      [
+        'warn',
+        `No live event has arrived from the query API for more than three seconds.${asOf} The page opens a new connection every 15 s.`,
+      ],
+    ];
+  if (state === 'delayed' && latest) {
+    const delayMs = serverTime() - Date.parse(latest.at);
+    // Whole tens, so that a screen reader does not read a new line each second.
+    const by = duration(Math.max(10_000, Math.floor(delayMs / 10_000) * 10_000));
+    return [
+      [
+        'warn',
+        `Live events are delayed by more than ${by}: a proxy between this browser and the query API holds them back, or the clocks of servers differ. The live numbers on this page are as old.`,
+      ],
+    ];
+  }
+  if (state === 'lost')
+    return [['warn', `The query API cannot be reached.${asOf} The page tries again every few seconds.`]];
   if (state === 'away') return [['warn', 'Kafka does not answer, so the number of unread records is not known.']];
   return [];
 }

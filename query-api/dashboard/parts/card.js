@@ -3,13 +3,17 @@
  *
  * A card always shows the answer to its current question. `renew()` says that the question has changed: the old content
  * disappears at once. `refresh()` asks the same question again: the content stays until the next answer arrives, and is
- * marked as old if that answer fails or takes long (`asking.js`).
+ * marked as old if that answer fails or takes long (`asking.js`). Content that nobody has read again for a minute is marked
+ * as old as well, for example after the computer slept; `[data-lasting]` in it says that it does not grow old.
  */
 import { messageOf } from '../api.js';
 import { createAsking } from '../asking.js';
+import { msSince, thisMoment } from '../clock.js';
 import { h } from '../dom.js';
 import { local } from '../format.js';
 import { createTake } from './take.js';
+
+/** @import { Moment } from '../clock.js' */
 
 /**
  * Something outside the card that the card fills too, for example tiles.
@@ -67,9 +71,12 @@ export function createCard({
   const element = h('section', { class: `card ${width ?? ''}`, 'aria-label': title }, head, strip, body);
   const look = () => take?.look();
 
-  const answers = createAnswers({ body, strip, fills, empty, look, again: () => asking.refresh() });
+  const answers = createAnswers({ body, strip, fills, empty, look, again: () => asking.refresh({ isWished: true }) });
   const asking = createAsking(load ?? nothing, {
-    start: () => element.setAttribute('aria-busy', 'true'),
+    start() {
+      element.setAttribute('aria-busy', 'true');
+      answers.grow();
+    },
     answer: answers.succeed,
     failure: answers.fail,
     slow: answers.wait,
@@ -99,13 +106,10 @@ export function createCard({
  *   readonly empty: string | (() => string), look(): void, again(): void }} card
  */
 function createAnswers({ body, strip, fills, empty, look, again }) {
-  /** When the content was loaded. Undefined until there is an answer. @type {number | undefined} */
+  /** When the content was loaded. Undefined until there is an answer. @type {Moment | undefined} */
   let asOf;
-  /** @param {(string | Node)[]} words */
-  const say = (...words) => {
-    strip.replaceChildren(...words);
-    strip.hidden = words.length === 0;
-  };
+  const say = createSay(strip);
+  const since = () => `As of ${local(asOf?.server ?? 0, 'seconds')}.`;
   /** @param {boolean} isStale */
   const mark = isStale => {
     body.toggleAttribute('data-stale', isStale);
@@ -117,10 +121,12 @@ function createAnswers({ body, strip, fills, empty, look, again }) {
     replaceWhatDiffers(body, content);
     look();
   };
-  return {
+  const self = {
     /** @param {Content} content */
     succeed(content) {
-      asOf = Date.now();
+      asOf = thisMoment();
+      growing.add(self);
+      watchGrowing();
       say();
       mark(false);
       const none = () => h('p', { class: 'notice' }, typeof empty === 'function' ? empty() : empty);
@@ -130,15 +136,20 @@ function createAnswers({ body, strip, fills, empty, look, again }) {
     fail(error) {
       if (asOf === undefined) return show(failure(error, again));
       mark(true);
-      say(
-        `As of ${local(asOf, 'seconds')}. Newer numbers could not be read: ${messageOf(error)} `,
-        h('button', { type: 'button', onclick: again }, 'Try again'),
-      );
+      say(`${since()} Newer numbers could not be read: ${messageOf(error)} `, buttonTo('Try again', again));
     },
     wait() {
       if (asOf === undefined) return say('Still loading. The answer takes longer than usual.');
       mark(true);
-      say(`As of ${local(asOf, 'seconds')}. Newer numbers take longer than usual.`);
+      say(`${since()} Newer numbers take longer than usual.`);
+    },
+    /** Marks content that was not read again for long. */
+    grow() {
+      if (!body.isConnected) growing.delete(self);
+      if (asOf === undefined || !strip.hidden || msSince(asOf) < oldAfterMs || body.querySelector('[data-lasting]'))
+        return;
+      mark(true);
+      say(`${since()} There may be newer numbers. `, buttonTo('Read again', again));
     },
     forget() {
       asOf = undefined;
@@ -147,7 +158,39 @@ function createAnswers({ body, strip, fills, empty, look, again }) {
       for (const fill of fills) fill.clear();
     },
   };
+  return self;
 }
+
+/** @param {string} text @param {() => void} again */
+const buttonTo = (text, again) => h('button', { type: 'button', onclick: again }, text);
+
+/** Says something in the strip, or nothing. @param {HTMLElement} strip @returns {(...words: (string | Node)[]) => void} */
+function createSay(strip) {
+  return (...words) => {
+    strip.hidden = words.length === 0;
+    // A screen reader reads each new text aloud, so an equal one is not set again.
+    const text = words.map(word => (typeof word === 'string' ? word : word.textContent)).join('');
+    if (text !== strip.textContent) strip.replaceChildren(...words);
+  };
+}
+
+/** Cards that are refreshed at all are refreshed four times in that time. */
+const oldAfterMs = 60_000;
+
+/** The answers that are shown. @type {Set<{ grow(): void }>} */
+const growing = new Set();
+const growAll = () => {
+  for (const answers of [...growing]) answers.grow();
+};
+
+/** Once for all cards. */
+function watchGrowing() {
+  if (isWatching) return;
+  isWatching = true;
+  setInterval(growAll, 1_000);
+  document.addEventListener('visibilitychange', growAll);
+}
+let isWatching = false;
 
 /**
  * Equal content stays in the page, and so does the keyboard's focus in it. A chart that is removed and inserted again would
@@ -171,6 +214,6 @@ function failure(error, again) {
     'div',
     { class: 'notice bad', role: 'alert' },
     h('span', {}, messageOf(error)),
-    h('button', { type: 'button', onclick: again }, 'Try again'),
+    buttonTo('Try again', again),
   );
 }

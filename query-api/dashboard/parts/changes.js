@@ -1,7 +1,8 @@
 /** Lists restatements as they happen, while the page is open. */
 import { hrefOf, isFiltered } from '../address.js';
+import { serverTime } from '../clock.js';
 import { h } from '../dom.js';
-import { local, number, signed, timeElement } from '../format.js';
+import { local, number, shortTime, signed, timeElement } from '../format.js';
 import { createCard } from './card.js';
 import { giveRows } from './take.js';
 
@@ -20,7 +21,8 @@ export function createChanges() {
       ...[minute, ad_id, country, before, after, before_net, after_net, reason, at],
     ]),
   }));
-  const since = `seen since ${local(Date.now(), 'seconds')}`;
+  let since = `seen since ${local(serverTime(), 'seconds')}`;
+  let isOfAll = false;
   const card = createCard({
     title: 'Restatements',
     note: since,
@@ -28,6 +30,7 @@ export function createChanges() {
     isFlush: true,
     takes: 'restatements',
   });
+  const note = () => card.note(isOfAll ? `${since}, without the filter` : since);
   const { body } = card;
   const none = 'There has been none yet. To see all restatements of one ad, open the ad under “Ads”.';
   body.append(h('p', { class: 'notice' }, none));
@@ -35,10 +38,15 @@ export function createChanges() {
     element: card.element,
     /** Restatements of all clicks are listed, also if the other numbers of the page are filtered. @param {Address} address */
     show(address) {
-      card.note(isFiltered(address) ? `${since}, without the filter` : since);
+      isOfAll = isFiltered(address);
+      note();
     },
-    /** @param {LiveEvent['changes']} changes */
-    add(changes) {
+    /** From `missedSince` until now none was seen. @param {LiveEvent['changes']} changes @param {string} [missedSince] */
+    add(changes, missedSince) {
+      if (missedSince !== undefined) {
+        since = `seen since ${local(serverTime(), 'seconds')}, not those from ${shortTime(missedSince)} until then`;
+        note();
+      }
       if (changes.length === 0) return;
       shown = [...changes.toReversed(), ...shown].slice(0, kept);
       list.replaceChildren(...shown.map(shownChange));

@@ -54,7 +54,8 @@ export function createClickTrail() {
     async load(signal) {
       const lacks = lacking('read:personal', 'What became of a click is about a person, and needs');
       if (lacks) return lacks;
-      if (!eventId) return h('p', { class: 'notice' }, 'Enter the event_id with which the click was posted.');
+      if (!eventId)
+        return h('p', { class: 'notice', 'data-lasting': '' }, 'Enter the event_id with which the click was posted.');
       const { ads, copies, is_complete } = await get(`/v1/clicks/${encodeURIComponent(eventId)}`, {}, signal);
       return [notesOf(ads.length, is_complete), tableOf('Copies of the click', columns, copies)];
     },

@@ -53,14 +53,14 @@ export function createClicksChart({ address, tiles }) {
       series = undefined;
       card.renew();
     },
-    /** @param {LiveEvent} event */
-    live(event) {
+    /** @param {LiveEvent} event @param {boolean} hasGap Events before it were missed, and what they would have told. */
+    live(event, hasGap) {
       if (!series?.range.isMoving || series.range.granularity !== 'minute' || isFiltered(address())) return;
       const merged = mergeLive(series, event, rangeOf(address(), shownZone(), Date.parse(event.at)));
       if (merged) show(merged);
       // Of older minutes an event says only that something has changed, so the series is asked for again.
       const waiting = `${event.pending_late} ${event.pending_split}`;
-      const hasChanged = event.changes.length > 0 || waiting !== pending;
+      const hasChanged = hasGap || event.changes.length > 0 || waiting !== pending;
       if (!merged || hasChanged) card.refresh({ isNews: true });
       pending = waiting;
     },

@@ -1,5 +1,6 @@
 /** The health of each part, judged by its work: an aggregator whose partitions move is alive, whatever its process reports. */
 import { failedOf, get, getText } from '../api.js';
+import { serverTime } from '../clock.js';
 import { h } from '../dom.js';
 import { bytes, counted, duration, shortTime } from '../format.js';
 import { isFresh } from '../live.js';
@@ -58,6 +59,11 @@ export function createHealth() {
  * @returns {Line[]}
  */
 function linesOf({ failed }, metrics, tookMs, { event, state }, runner) {
+  /** @param {string} name @param {string} metric @param {(value: number) => string} shown @returns {Line} */
+  const measured = (name, metric, shown) => {
+    const value = metrics.get(metric);
+    return [`Query API: ${name}`, undefined, value === undefined ? 'not known' : shown(value)];
+  };
   const known = isFresh(state) ? event : undefined;
   return [
     ['Kafka', ...kafkaText(known)],
@@ -66,14 +72,10 @@ function linesOf({ failed }, metrics, tookMs, { event, state }, runner) {
     ['Job runner', ...runnerText(runner)],
     ['ClickHouse', ...storeText(failed['clickhouse'], state)],
     ['Query API', true, `answers in ${duration(tookMs)}`],
-    ['Query API: up for', undefined, duration(Date.now() - 1_000 * (metrics.get('process_start_time_seconds') ?? 0))],
-    ['Query API: memory', undefined, bytes(metrics.get('process_resident_memory_bytes') ?? 0)],
-    [
-      'Query API: event loop delay (p99)',
-      undefined,
-      duration(1_000 * (metrics.get('nodejs_eventloop_lag_p99_seconds') ?? 0)),
-    ],
-    ['Query API: live listeners', undefined, String(metrics.get('adclicks_query_api_live_clients') ?? 0)],
+    measured('up for', 'process_start_time_seconds', started => duration(serverTime() - 1_000 * started)),
+    measured('memory', 'process_resident_memory_bytes', bytes),
+    measured('event loop delay (p99)', 'nodejs_eventloop_lag_p99_seconds', seconds => duration(1_000 * seconds)),
+    measured('live listeners', 'adclicks_query_api_live_clients', String),
   ];
 }
 

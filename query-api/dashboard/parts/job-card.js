@@ -63,7 +63,8 @@ function progressOf(job, isOpen) {
   const text = `${job.state}: ${number(done)} of ${number(total)} minutes, ${number(job.clicks_read)} raw clicks read`;
   return h(
     'div',
-    { class: 'notice' },
+    // A job that has ended does not change any more.
+    { class: 'notice', 'data-lasting': isOpen ? null : '' },
     h('span', {}, timeElement(job.from), ' to ', timeElement(job.to)),
     h('span', { role: 'status', 'data-job-state': job.state }, text),
     // The API does not cancel restatements.

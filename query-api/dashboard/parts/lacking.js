@@ -9,5 +9,9 @@ export function lacking(scope, what) {
   if (may(scope)) return undefined;
   const { key } = currentSession();
   const who = key === null ? 'Sign in with one that has it.' : `The key “${key.label}” does not have it.`;
-  return h('p', { class: 'notice', 'data-lacks': scope }, `${what} an API key with scope ${scope}. ${who}`);
+  return h(
+    'p',
+    { class: 'notice', 'data-lacks': scope, 'data-lasting': '' },
+    `${what} an API key with scope ${scope}. ${who}`,
+  );
 }

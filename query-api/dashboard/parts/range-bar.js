@@ -1,8 +1,8 @@
 /** Chooses the range: the last minutes, hours or days, a day, week or month of the calendar, or any two times. */
 import { go, zoomTo } from '../address.js';
-import { h } from '../dom.js';
+import { h, setText } from '../dom.js';
 import { shownZone } from '../format.js';
-import { calendar, lengths, rangeOf, standard } from '../range.js';
+import { calendar, lengths, rangeOf, standard, wrongRange } from '../range.js';
 import { createMomentField } from './moment-field.js';
 
 /** @import { Address } from '../address.js' */
@@ -19,17 +19,23 @@ export function createRangeBar() {
     custom.close();
     go({ range: name === standard ? undefined : name, from: undefined, to: undefined });
   }
+  const wrong = h('span', { class: 'bad-text', role: 'alert', hidden: true });
   return {
     element: h(
       'div',
       { class: 'line ranges' },
       h('div', { class: 'choices', role: 'group', 'aria-label': 'Range up to now' }, short),
       h('div', { class: 'choices', role: 'group', 'aria-label': 'Range of the calendar' }, named, custom.button),
+      wrong,
     ),
     form: custom.form,
     /** @param {Address} address */
     show(address) {
-      const current = address.from && address.to ? 'custom' : (address.range ?? standard);
+      const problem = wrongRange(address);
+      wrong.hidden = problem === '';
+      setText(wrong, problem);
+      const isCustom = address.from && address.to && problem === '';
+      const current = isCustom ? 'custom' : (address.range ?? standard);
       for (const one of [...short, ...named, custom.button]) {
         one.setAttribute('aria-pressed', String(one.dataset.range === current));
       }

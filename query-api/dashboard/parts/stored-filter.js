@@ -24,9 +24,9 @@ export function createStoredFilter() {
   };
   // A stored filter may name persons.
   if (may('read:personal'))
-    get('/v1/filters', { limit: 200 }).then(
-      ({ filters }) => {
-        known = filters.map(({ id }) => id);
+    allIds().then(
+      ids => {
+        known = ids;
         fill();
       },
       () => undefined,
@@ -39,4 +39,21 @@ export function createStoredFilter() {
       fill();
     },
   };
+}
+
+/** The API gives 200 filters at once, and there may be more. */
+const mostPages = 50;
+
+async function allIds() {
+  /** @type {string[]} */
+  const ids = [];
+  /** @type {string | undefined} */
+  let cursor;
+  for (let page = 0; page < mostPages; page++) {
+    const { filters, next_cursor } = await get('/v1/filters', { limit: 200, cursor });
+    ids.push(...filters.map(({ id }) => id));
+    if (next_cursor === null) break;
+    cursor = next_cursor;
+  }
+  return ids;
 }

@@ -71,7 +71,7 @@ export function createTops(address) {
     /** @param {LiveEvent | undefined} event @param {LiveState} state */
     live(event, state) {
       live = { event: event ?? live.event, isFresh: isFresh(state) };
-      if (event && choice.of() !== 'range' && !isFiltered(address())) card.refresh();
+      if (event && live.isFresh && choice.of() !== 'range' && !isFiltered(address())) card.refresh();
     },
     close: card.close,
   };

@@ -1,7 +1,8 @@
 /** Chooses the time zone: the viewer's own, UTC, or any other. Times are shown in it, and days and hours begin by its clock. */
 import { go } from '../address.js';
-import { h } from '../dom.js';
-import { offsetText, ownZone, zoneNames } from '../zone.js';
+import { serverTime } from '../clock.js';
+import { h, setText } from '../dom.js';
+import { isZone, offsetText, ownZone, zoneNames } from '../zone.js';
 
 /** @import { Address } from '../address.js' */
 
@@ -20,13 +21,18 @@ export function createZonePicker() {
       h('optgroup', { label: 'All zones' }, others.map(named)),
     );
   };
+  const wrong = h('span', { class: 'bad-text', role: 'alert', hidden: true });
   return {
-    element: h('label', { class: 'field' }, 'Times in', select),
+    element: h('span', { class: 'as-one' }, h('label', { class: 'field' }, 'Times in', select), wrong),
     /** @param {Address} address */
-    show({ zone }) {
+    show({ zone: asked }) {
+      const zone = asked !== undefined && isZone(asked) ? asked : undefined;
       if (select.childElementCount === 0) fill(zone ?? ownZone);
       select.value = zone ?? '';
-      select.title = offsetText(Date.now(), zone ?? ownZone);
+      select.title = offsetText(serverTime(), zone ?? ownZone);
+      const isUnknown = asked !== zone;
+      wrong.hidden = !isUnknown;
+      setText(wrong, isUnknown ? `This browser knows no zone “${asked}”: times are in ${ownZone}.` : '');
     },
   };
 }

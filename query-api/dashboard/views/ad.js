@@ -1,7 +1,7 @@
 /** One ad: its clicks over time, its restatements, its lines in quarantine, and the trail of one click. Without an ad: all ads. */
 
 import { filterOf, go, isFiltered } from '../address.js';
-import { h } from '../dom.js';
+import { h, setText } from '../dom.js';
 import { shownZone } from '../format.js';
 import { createAdClicks } from '../parts/ad-clicks.js';
 import { createAdQuarantine } from '../parts/ad-quarantine.js';
@@ -50,7 +50,7 @@ export function mount(root) {
     /** @param {Address} next */
     update(next) {
       current = next;
-      heading.textContent = next.ad ?? 'Ads';
+      setText(heading, next.ad ?? 'Ads');
       search.show(next.ad);
       controls.show(next);
       ofAll.element.hidden = Boolean(next.ad);

@@ -1,6 +1,7 @@
 /** Keys: lists API keys, makes one, rotates and revokes them. Only with a key of scope admin. */
 
 import { get, messageOf, post } from '../api.js';
+import { serverTime } from '../clock.js';
 import { h } from '../dom.js';
 import { timeElement } from '../format.js';
 import { createCard } from '../parts/card.js';
@@ -188,7 +189,7 @@ function createForm(onMade) {
       const { api_key, label: made } = await post('/v1/keys', {
         label: label.value,
         scopes: chosen(),
-        ...(days > 0 && { expires_at: new Date(Date.now() + days * 86_400_000).toISOString() }),
+        ...(days > 0 && { expires_at: new Date(serverTime() + days * 86_400_000).toISOString() }),
         ...(prefix.value && { ad_id_prefix: prefix.value }),
         ...(region.input.value && { region: region.input.value }),
       });

@@ -42,7 +42,7 @@ export function mount(root) {
   const changes = createChanges();
 
   let wasFresh = true;
-  const stopListening = listen((event, state) => {
+  const stopListening = listen((event, state, missedSince) => {
     showLive(event, state);
     tops.live(event, state);
     // Without live events these numbers are asked for, so that they are answered or marked as old.
@@ -50,8 +50,9 @@ export function mount(root) {
     wasFresh = isFresh(state);
     if (!event) return;
     if (event.totals) firstClick.show(event.totals.received);
-    changes.add(event.changes);
-    chart.live(event);
+    changes.add(event.changes, missedSince);
+    // A delayed event would take the chart back to its time.
+    if (isFresh(state)) chart.live(event, missedSince !== undefined);
   });
   // Live events do not hold all numbers: minutes that have ended may be restated, and a request that failed may succeed now.
   const stop = every(15_000, () => {

@@ -10,7 +10,7 @@ interface Handlers {
 }
 interface Asking {
   renew(): void;
-  refresh(options?: { isNews?: boolean }): void;
+  refresh(options?: { isNews?: boolean; isWished?: boolean }): void;
   giveUp(): void;
 }
 const path = join(import.meta.dirname, '../../../../query-api/dashboard/asking.js');
@@ -19,12 +19,16 @@ const { createAsking }: { createAsking(load: (signal: AbortSignal) => Promise<un
 
 /** A store whose answers the test controls. */
 function slowStore() {
-  const asked: { readonly signal: AbortSignal; readonly answer: (content: unknown) => void; fail(): void }[] = [];
+  const asked: {
+    readonly signal: AbortSignal;
+    readonly answer: (content: unknown) => void;
+    fail(more?: object): void;
+  }[] = [];
   const shown: string[] = [];
   const asking = createAsking(
     signal => {
       const { promise, resolve, reject } = Promise.withResolvers();
-      asked.push({ signal, answer: resolve, fail: () => reject(new Error('away')) });
+      asked.push({ signal, answer: resolve, fail: more => reject(Object.assign(new Error('away'), more)) });
       return promise;
     },
     {
@@ -121,5 +125,38 @@ describe('an answer', () => {
     asked[0]?.answer(1);
     await settled();
     expect(shown).toEqual(['start']);
+  });
+});
+
+describe('a server that wants to be left alone', () => {
+  it('is asked by no timer and for no news before, but when the viewer wishes it, and for another question', async () => {
+    const { asking, asked } = slowStore();
+    asking.refresh();
+    asked[0]?.fail({ retryAfterMs: 30_000 });
+    await settled();
+    await vi.advanceTimersByTimeAsync(29_000);
+    asking.refresh();
+    asking.refresh({ isNews: true });
+    expect(asked).toHaveLength(1);
+    asking.refresh({ isWished: true });
+    expect(asked).toHaveLength(2);
+    asked[1]?.fail({ retryAfterMs: 30_000 });
+    await settled();
+    await vi.advanceTimersByTimeAsync(30_000);
+    asking.refresh();
+    expect(asked).toHaveLength(3);
+    asked[2]?.fail({ retryAfterMs: 30_000 });
+    await settled();
+    asking.renew();
+    expect(asked).toHaveLength(4);
+  });
+
+  it('is not asked once more because of news that came meanwhile', async () => {
+    const { asking, asked } = slowStore();
+    asking.refresh();
+    asking.refresh({ isNews: true });
+    asked[0]?.fail({ retryAfterMs: 30_000 });
+    await settled();
+    expect(asked).toHaveLength(1);
   });
 });

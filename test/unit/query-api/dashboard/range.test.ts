@@ -14,6 +14,7 @@ interface Range {
 type Address = Readonly<Record<string, string | undefined>>;
 interface Modules {
   rangeOf(address: Address, zone: string, now?: number): Range;
+  wrongRange(address: Address): string;
   startOfDay(date: { year: number; month: number; day: number }, zone: string): number;
   dateAt(at: number, zone: string): { year: number; month: number; day: number };
   wallTime(at: number, zone: string): string;
@@ -26,7 +27,7 @@ interface Modules {
 /** Imports the modules as a browser does, without types. */
 const pages = join(import.meta.dirname, '../../../../query-api/dashboard');
 const load = async (name: string): Promise<Partial<Modules>> => await import(join(pages, name));
-const { rangeOf, startOfDay, dateAt, wallTime, momentsOf, offsetText, isoIn, zoneNames } = {
+const { rangeOf, wrongRange, startOfDay, dateAt, wallTime, momentsOf, offsetText, isoIn, zoneNames } = {
   ...(await load('zone.js')),
   ...(await load('range.js')),
 } as Modules;
@@ -150,7 +151,25 @@ describe('a range', () => {
   it.each(['constructor', 'toString', '__proto__', '2h'])('with an unknown name is the last hour: %s', range => {
     const now = at('2026-03-01T10:00:30Z');
     expect(rangeOf({ range }, 'UTC', now)).toEqual(rangeOf({}, 'UTC', now));
+    expect(wrongRange({ range })).toContain(`“${range}”, which is no known range: this is “1h”`);
   });
+
+  it.each([
+    [{ from: '2026-03-01T10:00:00Z' }, 'to “”, which is no range of time: this is “1h”'],
+    [{ from: '2026-03-01T10:00:00Z', to: '2026-03-01T1' }, 'this is “1h”'],
+    [{ from: '2026-03-02T10:00:00Z', to: '2026-03-01T10:00:00Z', range: '7d' }, 'this is “7d”'],
+    [{ from: 'x', to: 'y', range: 'today' }, 'this is “Today”'],
+    [{ from: 'x', to: 'y', range: '2h' }, 'this is “1h”'],
+  ])('that is not one says so: %j', (address, words) => {
+    expect(wrongRange(address)).toContain(words);
+  });
+
+  it.each([{}, { range: '1h' }, { range: 'today' }, { from: '2026-03-01T10:00:00Z', to: '2026-03-01T10:01:00Z' }])(
+    'that is one says nothing: %j',
+    address => {
+      expect(wrongRange(address)).toBe('');
+    },
+  );
 
   it.each([
     ['2026-03-01T10:07:00Z', '2026-03-01T18:31:00Z', 'hour'],

@@ -25,13 +25,21 @@ const range = (from: number, to: number) => ({ from: start + from * minuteMs, to
 
 describe('a series that follows live events', () => {
   it('takes the newest minutes from the event, and marks how final each minute is', () => {
+    const series = { points: [{ ...point(0), state: 'final' }, { ...point(1), state: 'final' }, point(2)] };
+    const merged = mergeLive(series, eventOf([point(2, 9), point(3)], 3), range(1, 4));
+    expect(merged?.points).toEqual([{ ...point(1), state: 'final' }, { ...point(2, 9), state: 'final' }, point(3)]);
+  });
+
+  it('is asked for again if an older minute has become final: its count may have grown since', () => {
     const series = { points: [point(0), point(1), point(2)] };
-    const merged = mergeLive(series, eventOf([point(2, 9), point(3)], 2, [1]), range(1, 4));
-    expect(merged?.points).toEqual([
-      { ...point(1), state: 'restated' },
-      { ...point(2, 9), state: 'provisional' },
-      point(3),
-    ]);
+    const event = [point(2, 9), point(3)];
+    expect(mergeLive(series, eventOf(event, 1), range(1, 4))?.points[0]?.state).toBe('provisional');
+    expect(mergeLive(series, eventOf(event, 2), range(1, 4))).toBeUndefined();
+  });
+
+  it('is asked for again if an older minute was restated: the event does not tell its new count', () => {
+    const series = { points: [{ ...point(1), state: 'final' }, point(2)] };
+    expect(mergeLive(series, eventOf([point(2)], 2, [1]), range(1, 3))).toBeUndefined();
   });
 
   it('is asked for again if a minute is in neither: a missing minute is never shown as zero', () => {

@@ -30,7 +30,7 @@ const planted = [
   {
     bug: 'a parameter that the API does not take',
     file: 'query-api/dashboard/parts/stored-filter.js',
-    edit: ['{ limit: 200 }', '{ max: 200 }'],
+    edit: ['{ limit: 200, cursor }', '{ max: 200, cursor }'],
     says: "'max' does not exist",
   },
   {
