@@ -62,7 +62,17 @@ export function createPipelineMetrics({
       orUndefined(inTime(lateClicks())),
       orUndefined(inTime(split())),
     ]);
-    for (const metric of [lines, acknowledged, missing, lagSeconds, lagRecords, sinkLagRecords, diskFree, diskSize])
+    for (const metric of [
+      lines,
+      acknowledged,
+      missing,
+      lagSeconds,
+      lagRecords,
+      beyondLog,
+      sinkLagRecords,
+      diskFree,
+      diskSize,
+    ])
       metric.reset();
     setLate(late);
     setSplit(waiting);
@@ -79,8 +89,10 @@ export function createPipelineMetrics({
       const positions = new Map(rows.map(row => [row.partition, row.position]));
       const dated = new Set(rows.filter(({ watermark }) => watermark > 0).map(row => row.partition));
       for (const [partition, end] of ends) {
-        const unread = Math.max(0, end - (positions.get(partition) ?? 0));
+        const position = positions.get(partition) ?? 0;
+        const unread = Math.max(0, end - position);
         lagRecords.set({ partition }, unread);
+        beyondLog.set({ partition }, Math.max(0, position - end));
         // Without a value, a partition that nobody has ever counted would be missing in every alert about lag.
         if (unread > 0 && !dated.has(partition)) lagSeconds.set({ partition }, Number.POSITIVE_INFINITY);
       }
@@ -94,6 +106,11 @@ export function createPipelineMetrics({
 }
 
 const lagRecords = gauge('lag_records', 'Records of topic clicks that the store has not counted yet', ['partition']);
+const beyondLog = gauge(
+  'counted_beyond_log_records',
+  'How many records topic clicks is shorter than what the store has counted of it; 0: it has all of them',
+  ['partition'],
+);
 const lagSeconds = gauge(
   'lag_seconds',
   'Now minus the watermark, as the store has it. +Inf if the partition has records and was never counted',

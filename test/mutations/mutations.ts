@@ -5741,6 +5741,13 @@ export const mutations: readonly Mutation[] = [
     edits: [['unzstd(b, { maxOutputLength: most })', 'unzstd(b)']],
   },
   {
+    name: 'shorter-log-told-to-nobody',
+    bug: 'topic clicks is deleted and made anew: it is counted from its beginning, and nothing tells it',
+    file: 'query-api/answers/pipeline-metrics.ts',
+    unit: 'test/unit/query-api/pipeline-metrics.test.ts',
+    edits: [['Math.max(0, position - end)', 'Math.min(0, position - end)']],
+  },
+  {
     name: 'clicks-end-at-an-open-transaction',
     bug: 'where topic clicks ends is taken to be before an open transaction: an aggregator whose commit is beyond that halts, and says that the topic was created again',
     file: 'aggregator/task-group.ts',

@@ -188,6 +188,22 @@ describe('a scrape', () => {
     },
   );
 
+  it('tells that the log is shorter than what was counted of it: it was made anew, or records are gone', async () => {
+    const ends = new Map([
+      [0, 33],
+      [1, 41],
+    ]);
+    const { scrape } = setUp({ endOffsets: async () => ends }, async () => [progress(0), progress(1)]);
+    expect(await scrape('counted_beyond_log_records', 'lag_records')).toEqual([
+      'adclicks_lag_records{partition="0"} 0',
+      'adclicks_lag_records{partition="1"} 1',
+      'adclicks_counted_beyond_log_records{partition="0"} 7',
+      'adclicks_counted_beyond_log_records{partition="1"} 0',
+    ]);
+    const silent = setUp({ endOffsets: away });
+    expect(await silent.scrape('counted_beyond_log_records')).toEqual([]);
+  });
+
   it('exports no lag in time of a partition in which nothing is', async () => {
     const { scrape } = setUp({ endOffsets: async () => new Map([[1, 0]]) }, async () => [
       progress(0, { watermark: 0 }),
