@@ -82,14 +82,10 @@ async function replayed(body: object): Promise<Job> {
     return answer.status !== 409 && answer;
   });
   expect(started).toMatchObject({ status: 202 });
-  return await eventually(
-    'the replay',
-    async () => {
-      const job = await pipeline.get<Job>(`/v1/replays/${started.body['id']}`).catch(() => undefined);
-      return job !== undefined && job.state !== 'queued' && job.state !== 'running' && job;
-    },
-    120_000,
-  );
+  return await eventually('the replay', async () => {
+    const job = await pipeline.get<Job>(`/v1/replays/${started.body['id']}`).catch(() => undefined);
+    return job !== undefined && job.state !== 'queued' && job.state !== 'running' && job;
+  });
 }
 
 /** As an ingest process announces it that has found the ad to be hot. */
@@ -142,11 +138,11 @@ async function scan(own: number): Promise<void> {
     { ...prefetch, user_agent: browser, purpose: 'prefetch' },
   ]);
   const isCounted = async (invalid: number) => (await counted(scannedAd, own))[0]?.['invalid'] === invalid;
-  await eventually('all are invalid', () => isCounted(3), 60_000);
+  await eventually('all are invalid', () => isCounted(3));
   await pipeline.aggregator.kill();
   await (await pipeline.restart('aggregator')).ready();
   await pipeline.post([{ ...prefetch, user_agent: browser }]);
-  await eventually('one is valid', () => isCounted(2), 60_000);
+  await eventually('one is valid', () => isCounted(2));
 }
 
 let serial = 0;
@@ -187,14 +183,14 @@ describe('rules of invalid clicks', () => {
   });
 
   it('count what is invalid by reason from that minute on', async () => {
-    await eventually('the minute has begun', async () => Date.now() > minute + 32_000, 240_000);
+    await eventually('the minute has begun', async () => Date.now() > minute + 32_000);
     const other = { user_id: 'u-2', ip: '203.0.113.8' };
     const ofSplitAd = splitClicks.map(({ adId, eventId, userId, ms, ...same }) => ({
       ...{ ...same, ad_id: adId, event_id: eventId, user_id: userId, clicked_at: minute + ms },
     }));
     const { status, body } = await pipeline.post([...clicks(5), ...clicks(1, other), ...ofSplitAd]);
     expect([status, body['rejected']]).toEqual([202, []]);
-    await eventually('counts', async () => (await counted())[0]?.['clicks'] === 6, 60_000);
+    await eventually('counts', async () => (await counted())[0]?.['clicks'] === 6);
     expect(await counted()).toEqual([{ clicks: 6, invalid: 3, invalid_by: { user_velocity: 3 }, rules: 1, lowest: 1 }]);
     const { versions } = await pipeline.get<{ versions: Version[] }>('/v1/rules');
     expect(versions).toMatchObject([{ version: 1, state: 'in_force' }]);
@@ -281,7 +277,7 @@ describe('rules of invalid clicks', () => {
   it('stay those of the minute when late clicks are counted in it', async () => {
     const { status } = await pipeline.post(clicks(2));
     expect(status).toBe(202);
-    await eventually('restated', async () => (await counted())[0]?.['clicks'] === 8, 120_000);
+    await eventually('restated', async () => (await counted())[0]?.['clicks'] === 8);
     expect(await counted()).toEqual([{ clicks: 8, invalid: 6, invalid_by: { user_velocity: 6 }, rules: 2, lowest: 2 }]);
     expect(await rowsOf("SELECT before_rules, after_rules FROM restatement FINAL WHERE reason = 'late'")).toEqual([
       { before_rules: 2, after_rules: 2 },
@@ -317,21 +313,21 @@ describe('rules of invalid clicks', () => {
     });
     // While the minute has not begun: its clicks may be dated ahead, and there is time until it is final.
     await scan(own);
-    await eventually('a minute has begun', async () => Date.now() > own + 8_000, 120_000);
+    await eventually('a minute has begun', async () => Date.now() > own + 8_000);
     await pipeline.post([0, 2, 4, 6].map(clicked));
     const asked = await fetch(`${pipeline.queryApi.url}/v1/users/eraser-mid`, { method: 'DELETE' });
     expect(asked.status).toBe(202);
     await pipeline.post([50, 52, 54, 56].map(clicked));
     const billed = [{ clicks: 8, invalid: 6, invalid_by: { user_velocity: 6 }, rules: 1, lowest: 1 }];
-    await eventually('counts', async () => (await counted(ofPerson, own))[0]?.['clicks'] === 8, 60_000);
+    await eventually('counts', async () => (await counted(ofPerson, own))[0]?.['clicks'] === 8);
     expect(await counted(ofPerson, own)).toEqual(billed);
     const { id } = (await asked.json()) as { id: string };
     await eventually('erased', async () => (await pipeline.get<Job>(`/v1/erasures/${id}`)).state === 'done');
     const answerOf = async (adId: string) =>
       await pipeline.get<{ state: string }>(`/v1/ads/${adId}/aggregated_count?from=${own}&to=${own + minuteMs}`);
-    await eventually('final', async () => (await answerOf(ofPerson)).state === 'final', 120_000);
+    await eventually('final', async () => (await answerOf(ofPerson)).state === 'final');
     await pipeline.post([{ ...person, ad_id: ofOther, event_id: 'late', clicked_at: own + 10_000 }]);
-    await eventually('counted again', async () => (await answerOf(ofOther)).state === 'restated', 120_000);
+    await eventually('counted again', async () => (await answerOf(ofOther)).state === 'restated');
     expect(await counted(ofPerson, own)).toEqual(billed);
     const names = "uniqExact(user_id) AS names, countIf(startsWith(user_id, 'erased:')) > 0 AS some";
     expect(await rowsOf(`SELECT ${names} FROM click_raw WHERE ad_id = '${ofPerson}'`)).toEqual([{ names: 1, some: 1 }]);
@@ -351,16 +347,12 @@ describe('rules of invalid clicks', () => {
       { ...otherRobot, user_agent: browser },
     ]);
     const answers: CountAnswer[] = [];
-    await eventually(
-      'restated',
-      async () => {
-        const answer = await answerOf();
-        answers.push(answer);
-        // The number of those that wait may be a second older.
-        return answer.state === 'restated' && answer.pending_late === 0;
-      },
-      120_000,
-    );
+    await eventually('restated', async () => {
+      const answer = await answerOf();
+      answers.push(answer);
+      // The number of those that wait may be a second older.
+      return answer.state === 'restated' && answer.pending_late === 0;
+    });
     // A copy that comes too late is told with the count of its country, and that of KR does not change.
     const after = { gross: 5, duplicates: 2, invalid: 0, net: 3, invalid_by: {} };
     expect(await answerOf('&reasons=true')).toMatchObject({ ...after, state: 'restated', pending_late: 0 });

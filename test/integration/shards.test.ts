@@ -143,14 +143,10 @@ describe('two shards of two nodes', () => {
     const reader = readOn();
     await post(6);
     await eventually('late', async () => (await totals().catch(() => undefined))?.pending === posted - before);
-    await eventually(
-      'restated',
-      async () => {
-        const { total, state, pending } = await totals().catch(() => ({ total: 0, state: '', pending: 1 }));
-        return total === posted && state === 'restated' && pending === 0;
-      },
-      120_000,
-    );
+    await eventually('restated', async () => {
+      const { total, state, pending } = await totals().catch(() => ({ total: 0, state: '', pending: 1 }));
+      return total === posted && state === 'restated' && pending === 0;
+    });
     const { failures, told } = await reader.end();
     expect(failures).toEqual([]);
     expect(told).toEqual([before, posted]);

@@ -223,7 +223,6 @@ describe('task', () => {
     await eventually(
       'second start',
       () => state.calls.filter(c => c === 'fence').length === 2 && task.state === 'running',
-      2_000,
     );
     expect(state.calls).toEqual(['pause', 'fence', 'fetch', 'close', 'pause', 'fence', 'fetch']);
     expect([task.position, state.readFrom, state.commits.length]).toEqual([0, 0, 0]);
@@ -342,7 +341,7 @@ describe('task', () => {
       expect([task.position, task.rulesWait.minute, state.calls]).toEqual([11, nextMinute, ['pause']]);
       state.now = 10_000;
       task.onTimer();
-      await eventually('commit', () => state.commits.length === 1, 1_000);
+      await eventually('commit', () => state.commits.length === 1);
       expect(counted(state)).toBe(11);
       state.readFrom = -1;
       task.onTimer();
