@@ -15,6 +15,7 @@ import type { SpoolDisk } from './spool-disk.ts';
 import { SpoolFiles } from './spool-files.ts';
 import { readSpool } from './spool-record.ts';
 import { readSpooledClick, spooledText } from './spooled-click.ts';
+import { StuckFiles } from './stuck-files.ts';
 
 export interface Spool extends AsyncDisposable {
   /** Resolves when the click is on the disk. @throws Retryable when it is not kept */
@@ -104,36 +105,6 @@ async function sendAll(sending: Sending): Promise<void> {
     // Kafka has just refused a click, or one is being written.
     await pause(retryMs, stop);
     stuck.tryAgain();
-  }
-}
-
-/** Files that cannot be read, or cannot be removed although Kafka has their clicks. */
-class StuckFiles {
-  readonly names = new Set<string>();
-  /** They are not sent again. How many of their parts could not be read. */
-  readonly sent = new Map<string, number>();
-  readonly #told = new Map<string, string>();
-  readonly #log: Logger;
-
-  constructor(log: Logger) {
-    this.#log = log;
-  }
-
-  add(name: string, what: string, error: unknown): void {
-    this.names.add(name);
-    const why = messageOf(error);
-    if (this.#told.get(name) === why) return;
-    this.#told.set(name, why);
-    this.#log.error({ name, why }, what);
-  }
-
-  tryAgain(): void {
-    this.names.clear();
-  }
-
-  gone(name: string): void {
-    this.sent.delete(name);
-    this.#told.delete(name);
   }
 }
 

@@ -62,18 +62,7 @@ export function createPipelineMetrics({
       orUndefined(inTime(lateClicks())),
       orUndefined(inTime(split())),
     ]);
-    for (const metric of [
-      lines,
-      acknowledged,
-      missing,
-      lagSeconds,
-      lagRecords,
-      beyondLog,
-      sinkLagRecords,
-      diskFree,
-      diskSize,
-    ])
-      metric.reset();
+    for (const metric of measured) metric.reset();
     setLate(late);
     setSplit(waiting);
     setNodes(nodes, rows !== undefined);
@@ -85,18 +74,7 @@ export function createPipelineMetrics({
     if (rows && off) {
       for (const row of rows) missing.set({ partition: row.partition }, row.missing - (off.get(row.partition) ?? 0));
     }
-    if (rows && ends) {
-      const positions = new Map(rows.map(row => [row.partition, row.position]));
-      const dated = new Set(rows.filter(({ watermark }) => watermark > 0).map(row => row.partition));
-      for (const [partition, end] of ends) {
-        const position = positions.get(partition) ?? 0;
-        const unread = Math.max(0, end - position);
-        lagRecords.set({ partition }, unread);
-        beyondLog.set({ partition }, Math.max(0, position - end));
-        // Without a value, a partition that nobody has ever counted would be missing in every alert about lag.
-        if (unread > 0 && !dated.has(partition)) lagSeconds.set({ partition }, Number.POSITIVE_INFINITY);
-      }
-    }
+    if (rows && ends) setLag(rows, ends);
     if (sinks && written) transactions.see(sinks, written, clock());
     else transactions.forget();
     for (const { group, topic, partition, position, end } of sinks ?? []) {
@@ -143,6 +121,24 @@ const diskFree = gauge(
 const diskSize = gauge('disk_size_bytes', 'Size of the disk to which the store (and the embedded broker) writes', [
   'disk',
 ]);
+
+/** Each has a value only for what is there now. */
+const measured = [
+  ...[lines, acknowledged, missing, lagSeconds, lagRecords, beyondLog, sinkLagRecords, diskFree, diskSize],
+];
+
+function setLag(rows: readonly Progress[], ends: ReadonlyMap<number, number>): void {
+  const positions = new Map(rows.map(row => [row.partition, row.position]));
+  const dated = new Set(rows.filter(({ watermark }) => watermark > 0).map(row => row.partition));
+  for (const [partition, end] of ends) {
+    const position = positions.get(partition) ?? 0;
+    const unread = Math.max(0, end - position);
+    lagRecords.set({ partition }, unread);
+    beyondLog.set({ partition }, Math.max(0, position - end));
+    // Without a value, a partition that nobody has ever counted would be missing in every alert about lag.
+    if (unread > 0 && !dated.has(partition)) lagSeconds.set({ partition }, Number.POSITIVE_INFINITY);
+  }
+}
 
 const lateMinutes = gauge('late_minutes', 'Final minutes with late clicks that are in no count yet');
 const lateClicksWaiting = gauge('late_clicks_waiting', 'Late clicks that wait for their restatement');
