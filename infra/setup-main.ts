@@ -7,7 +7,7 @@ import { EmbeddedConfig } from './embedded/config.ts';
 import { messageOf, Retryable } from './errors.ts';
 import { ensureTopics, openAdmin } from './kafka/admin.ts';
 import { createKafka } from './kafka/client.ts';
-import { tellUnsafe, unsafeTopics } from './kafka/topic-settings.ts';
+import { tellUnsafeTopics } from './kafka/topic-settings.ts';
 import { migrate } from './migrate.ts';
 import { reportFatal } from './process.ts';
 import { beginProgram } from './program.ts';
@@ -29,15 +29,7 @@ try {
   await ensureTopics(kafka, names(config.TOPIC_PREFIX), config.PARTITIONS);
   log.info({ partitions: config.PARTITIONS }, 'the topics exist');
   // They may have been made by somebody else, or changed since. Nothing is changed back without being asked for.
-  const unsafe = await unsafeTopics(kafka, names(config.TOPIC_PREFIX)).catch(error => {
-    log.warn(
-      { why: messageOf(error) },
-      'topic settings: the brokers could not be asked, so nobody would notice unsafe ones',
-    );
-    return new Map<never, never>();
-  });
-  for (const [name, settings] of unsafe)
-    for (const setting of settings) tellUnsafe(log, names(config.TOPIC_PREFIX), name, setting);
+  await tellUnsafeTopics({ kafka, names: names(config.TOPIC_PREFIX), log });
   const wasFilled = async (node: string, nodes: number) => {
     await using admin = await openAdmin(kafka);
     return (await admin.commits(groupAt(rawSinkGroup, nodes > 1 ? node : undefined), topic('clicks'))).size > 0;

@@ -93,7 +93,7 @@ export function routePostedClicks(http: Http, deps: PostedClicksDeps): void {
 /** What is refused for its time may be right while nobody knows the time, so nothing is refused for good. @throws Problem */
 function requireTime(clickTime: ClickTime, { rejected, rejectedTotal, lines }: ClickBatch): void {
   const isForTime = rejected.some(({ code }) => code === 'too_old' || code === 'too_far_ahead');
-  // Of many, not all are listed: any of the others may be refused for its time.
+  // Of many, not all are listed. One of the others may be refused for its time.
   if (!isForTime && rejected.length === rejectedTotal) return;
   const doubt = clickTime.doubt();
   if (doubt === undefined) return;

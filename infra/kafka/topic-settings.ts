@@ -26,10 +26,10 @@ export function watchTopicSettings({ kafka, names, log }: TopicSettingsDeps): As
       for (const name of topicNames) {
         const unsafe = found.get(name) ?? [];
         for (const setting of checkedSettings)
-          unsafeGauge.set({ topic: names.topic(name), setting }, unsafe.some(of => of.setting === setting) ? 1 : 0);
-        for (const of of unsafe) {
-          const text = `${name} ${of.setting} ${of.value}`;
-          if (!told.has(text)) tellUnsafe(log, names, name, of);
+          unsafeGauge.set({ topic: names.topic(name), setting }, unsafe.some(one => one.setting === setting) ? 1 : 0);
+        for (const one of unsafe) {
+          const text = `${name} ${one.setting} ${one.value}`;
+          if (!told.has(text)) tellUnsafe(log, names, name, one);
           now.add(text);
         }
       }
@@ -39,21 +39,34 @@ export function watchTopicSettings({ kafka, names, log }: TopicSettingsDeps): As
       const news = messageOf(error);
       // What is not known any more is neither safe nor unsafe.
       unsafeGauge.reset();
-      if (!closing.aborted && news !== why)
-        log.warn({ why: news }, 'topic settings: the brokers could not be asked, so nobody would notice unsafe ones');
+      if (!closing.aborted && news !== why) tellUnknown(log, news);
       why = news;
     }
     return intervalMs;
   });
 }
 
-export function tellUnsafe(log: Logger, names: Names, name: TopicName, { setting, value, rule, harm }: UnsafeSetting) {
+/** Tells them once. That the brokers cannot be asked is told, too, and is no error. */
+export async function tellUnsafeTopics({ kafka, names, log }: TopicSettingsDeps): Promise<void> {
+  try {
+    for (const [name, unsafe] of await unsafeTopics(kafka, names))
+      for (const one of unsafe) tellUnsafe(log, names, name, one);
+  } catch (error) {
+    tellUnknown(log, messageOf(error));
+  }
+}
+
+function tellUnsafe(log: Logger, names: Names, name: TopicName, { setting, value, rule, harm }: UnsafeSetting): void {
   const topic = names.topic(name);
   log.error({ topic, setting, value, rule, harm }, 'topic settings: UNSAFE');
 }
 
+function tellUnknown(log: Logger, why: string): void {
+  log.warn({ why }, 'topic settings: the brokers could not be asked, so nobody would notice unsafe ones');
+}
+
 /** The topics that have unsafe settings. @throws Retryable */
-export async function unsafeTopics(
+async function unsafeTopics(
   kafka: KafkaClient,
   names: Names,
 ): Promise<ReadonlyMap<TopicName, readonly UnsafeSetting[]>> {

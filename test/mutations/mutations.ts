@@ -5775,7 +5775,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'the gauge of a setting stays 0 whatever the brokers say: retention of a minute deletes clicks, and no alert fires',
     file: 'infra/kafka/topic-settings.ts',
     integration: 'test/integration/changed-topics.test.ts',
-    edits: [['unsafe.some(of => of.setting === setting) ? 1 : 0', '0']],
+    edits: [['unsafe.some(one => one.setting === setting) ? 1 : 0', '0']],
   },
   {
     name: 'overlap-copied-at-once',
